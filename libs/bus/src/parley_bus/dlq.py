@@ -1,0 +1,19 @@
+"""The dead letter of a record: what every adapter publishes when a consumer rejects it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley_bus.base import DLQ_SUFFIX, Delivery, Record
+
+
+def dead_letter(delivery: Delivery, reason: str) -> Record:
+    """The record for `<topic>.dlq`: key, value and headers as they were, and where it came from and why it is here."""
+    record = delivery.record
+    origin = {
+        "dlq_reason": reason,
+        "dlq_topic": record.topic,
+        "dlq_partition": str(delivery.partition),
+        "dlq_offset": str(delivery.offset),
+    }
+    return replace(record, topic=record.topic + DLQ_SUFFIX, headers={**record.headers, **origin})

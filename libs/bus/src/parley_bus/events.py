@@ -1,0 +1,54 @@
+"""Events on the bus: topics, and the CloudEvents 1.0 headers (Kafka binding) around a protobuf value."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError, Message
+
+from parley_bus.base import Record
+from parley_kit import telemetry
+from parley_kit.clock import Clock
+from parley_kit.errors import BadInput
+from parley_kit.ids import new_id
+from parley_proto.events.v1 import events_pb2 as events
+
+GENERATION_EVENTS = "parley.generation.events.v1"
+CONVERSATION_EVENTS = "parley.conversation.events.v1"
+
+_TYPES: dict[str, type[Message]] = {
+    "parley.inference.requested.v1": events.InferenceRequested,
+    "parley.generation.completed.v1": events.GenerationCompleted,
+    "parley.generation.failed.v1": events.GenerationFailed,
+    "parley.generation.cancelled.v1": events.GenerationCancelled,
+    "parley.conversation.message_appended.v1": events.MessageAppended,
+    "parley.conversation.updated.v1": events.ConversationUpdated,
+    "parley.conversation.deleted.v1": events.ConversationDeleted,
+}
+_NAMES = {kind: name for name, kind in _TYPES.items()}
+
+
+def inference_topic(model: str) -> str:
+    """Where the requests for a model wait; one consumer group for each model reads it."""
+    return f"parley.inference.requests.{model}.v1"
+
+
+def to_record(topic: str, key: str, event: Message, source: str, clock: Clock) -> Record:
+    """The event as a record of the current trace. `source` is the service that says so."""
+    headers = {
+        "ce_id": new_id(),
+        "ce_type": _NAMES[type(event)],
+        "ce_source": source,
+        "ce_time": clock.now().isoformat(),
+        **telemetry.outgoing(),
+    }
+    return Record(topic, key, event.SerializeToString(), headers)
+
+
+def from_record(record: Record) -> Message:
+    """The event in a record. Raises BadInput for an unknown type or bytes that do not decode: a case for the DLQ."""
+    kind = _TYPES.get(record.headers.get("ce_type", ""))
+    if kind is None:
+        raise BadInput(f"unknown event type {record.headers.get('ce_type')!r}")
+    try:
+        return kind.FromString(record.value)
+    except DecodeError as error:
+        raise BadInput(f"undecodable {record.headers['ce_type']}: {error}") from None
