@@ -1,0 +1,27 @@
+"""The port between the worker and whatever makes tokens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from parley_worker.core import Chunk, Job, ModelInfo
+
+
+class Backend(Protocol):
+    """A model, ready to answer. Backends are opened by async context managers in their own modules.
+
+    generate() streams the answer to a job and ends after the chunk that has a finish_reason. Guarantees:
+    - Text is whole code points and never holds a stop string or a special token; concatenated it is the answer.
+    - With `job.resume` the answer goes on right after that prefix: the first chunk's text follows resume.text, and a
+      greedy or seeded answer is what it would have been without the interruption.
+    - Closing the iterator (`aclose`) frees the slot within the next step. Nothing is left behind.
+    - Up to `model.capacity` jobs at once share each step; more wait in order of arrival.
+    Errors: `parley_kit.errors.BadInput` for a job that can never be served (prompt over the window, parameters out of
+    range); `parley_kit.errors.Unavailable` when the engine died; the job may then be tried elsewhere.
+    """
+
+    @property
+    def model(self) -> ModelInfo: ...
+
+    def generate(self, job: Job) -> AsyncIterator[Chunk]: ...

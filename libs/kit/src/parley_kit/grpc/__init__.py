@@ -1,0 +1,8 @@
+"""gRPC as Parley speaks it: deadlines, traces, tokens and typed errors at every hop."""
+
+from __future__ import annotations
+
+from parley_kit.grpc.client import open_channel
+from parley_kit.grpc.server import Access, Guard, open_server
+
+__all__ = ["Access", "Guard", "open_channel", "open_server"]

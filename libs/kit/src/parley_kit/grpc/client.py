@@ -1,0 +1,56 @@
+"""The client side: what the current request carries goes along, and errors come back as our own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from parley_kit import context, telemetry
+from parley_kit.grpc.errors import from_rpc_error
+from parley_kit.grpc.options import AUTHORIZATION, CLIENT_OPTIONS, SERVICE_TOKEN
+
+DEFAULT_TIMEOUT = 10.0
+
+
+class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc] # grpc has no complete types
+    """Adds the deadline left, the trace, the user's token (or the service's), and translates errors."""
+
+    def __init__(self, service_token: str | None) -> None:
+        self._service_token = service_token
+
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
+    ) -> Any:
+        metadata = list((client_call_details.metadata or ()) or ())
+        metadata += telemetry.outgoing().items()
+        token = context.current().access_token
+        if token is not None:
+            metadata.append((AUTHORIZATION, f"Bearer {token}"))
+        if self._service_token is not None:
+            metadata.append((SERVICE_TOKEN, self._service_token))
+        details = grpc.aio.ClientCallDetails(
+            client_call_details.method,
+            context.remaining(client_call_details.timeout or DEFAULT_TIMEOUT),
+            grpc.aio.Metadata(*metadata),
+            client_call_details.credentials,
+            client_call_details.wait_for_ready,
+        )
+        try:
+            call = await continuation(details, request)
+            return await call
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from None
+
+
+@asynccontextmanager
+async def open_channel(address: str, service_token: str | None = None) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel for generated stubs. Calls raise `ParleyError`s and end within the request's budget (10 s at most)."""
+    channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS, interceptors=[_Outgoing(service_token)])
+    try:
+        yield channel
+    finally:
+        await channel.close()

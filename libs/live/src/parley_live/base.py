@@ -1,0 +1,106 @@
+"""The hot-state ports: token streams, cancel signals, rate limits, revocations. Modelled on Redis.
+
+Everything here has a time to live, and losing all of it loses no acknowledged message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer. offset: code points of the answer before `text`; began: the attempt that wrote offset 0."""
+
+    attempt: int
+    began: int
+    offset: int
+    text: str
+    token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The terminal entry: the generation is finished and stored. Nothing follows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A stream entry and the position after it, to read on from. Positions are opaque; None is before the first."""
+
+    position: str
+    value: Delta | End
+
+
+class Fenced(Exception):
+    """The stream belongs to a newer attempt, or has ended: whoever sees this must stop writing."""
+
+
+class TokenStreams(Protocol):
+    """One stream for each generation, written by one attempt at a time, read by anybody any number of times.
+
+    Order is that of writing. A stream is never trimmed while it lives: its time to live is long until the terminal
+    entry, then `retention` seconds. Methods raise Unavailable when the store is away.
+    """
+
+    async def raise_fence(self, generation_id: str, attempt: int) -> Sequence[Delta] | None:
+        """Make `attempt` the only writer; from then on older ones are refused. Returns what was streamed so far.
+
+        None: there is no stream (never begun, or lost), and one was created for `attempt`. Raises Fenced when a newer
+        attempt holds the stream or it has ended. Idempotent for the same attempt.
+        """
+        ...
+
+    async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
+        """Add deltas of one attempt, all or none. Raises Fenced, also when the stream is gone since raise_fence."""
+        ...
+
+    async def end(self, generation_id: str) -> None:
+        """Write the terminal entry and start the retention. Idempotent. Creates the stream if need be."""
+        ...
+
+    async def read(self, generation_id: str, position: str | None, timeout: float, most: int = 256) -> Sequence[Entry]:
+        """Entries after `position`, waiting up to `timeout` seconds for the first (also for a stream that is yet to be).
+
+        Empty when none came, or when the stream is gone.
+        """
+        ...
+
+
+class CancelSignals(Protocol):
+    """Fire-and-forget: a listener that is away misses the signal, so heartbeats carry cancels as well."""
+
+    async def cancel(self, generation_id: str) -> None: ...
+
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Generation ids to cancel, from the moment of entering."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `limit` in any `seconds`, all of which may come at once (GCRA with burst = limit)."""
+
+    limit: int
+    seconds: float
+
+
+class RateLimits(Protocol):
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
+        """0.0 when admitted; else the seconds after which it would be, with nothing taken."""
+        ...
+
+
+class Revocations(Protocol):
+    """Ids (of sessions) whose tokens are no longer good, kept for as long as such a token could live."""
+
+    async def revoke(self, token_id: str, seconds: float) -> None: ...
+
+    async def is_revoked(self, token_id: str) -> bool: ...
+
+
+class Live(TokenStreams, CancelSignals, RateLimits, Revocations, Protocol):
+    """All the hot state, as one adapter serves it."""
