@@ -1,0 +1,1 @@
+"""The conversation service: the owner of conversations, messages and generations."""
