@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
+
+from parley_kit.errors import BadInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +53,16 @@ class TokenStreams(Protocol):
         """Make `attempt` the only writer; from then on older ones are refused. Returns what was streamed so far.
 
         None: there is no stream (never begun, or lost), and one was created for `attempt`. Raises Fenced when a newer
-        attempt holds the stream or it has ended. Idempotent for the same attempt.
+        attempt holds the stream or it has ended. Idempotent for the same attempt, but that once created, it is empty
+        rather than absent.
         """
         ...
 
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
-        """Add deltas of one attempt, all or none. Raises Fenced, also when the stream is gone since raise_fence."""
+        """Add deltas of one attempt, all or none. Raises Fenced, also when the stream is gone since raise_fence.
+
+        Raises BadInput when the deltas are of several attempts.
+        """
         ...
 
     async def end(self, generation_id: str) -> None:
@@ -63,9 +70,10 @@ class TokenStreams(Protocol):
         ...
 
     async def read(self, generation_id: str, position: str | None, timeout: float, most: int = 256) -> Sequence[Entry]:
-        """Entries after `position`, waiting up to `timeout` seconds for the first (also for a stream that is yet to be).
+        """Entries after `position`, waiting up to `timeout` seconds for the first, also for a stream that is yet to be.
 
-        Empty when none came, or when the stream is gone.
+        Empty when none came, or when the stream is gone. A position of a stream that is lost is before the first entry
+        of its successor. Raises BadInput for what is no position.
         """
         ...
 
@@ -82,22 +90,31 @@ class CancelSignals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `limit` in any `seconds`, all of which may come at once (GCRA with burst = limit)."""
+    """`limit` at once, filled up evenly at `limit` in `seconds` (GCRA with burst = limit). Times are kept to the µs."""
 
     limit: int
     seconds: float
 
+    def __post_init__(self) -> None:
+        if self.limit < 1 or not 1e-6 <= self.seconds < inf:
+            raise BadInput(f"not a rate: {self.limit} in {self.seconds} s", field="rate")
+
 
 class RateLimits(Protocol):
     async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
-        """0.0 when admitted; else the seconds after which it would be, with nothing taken."""
+        """0.0 when admitted; else the seconds after which it would be, with nothing taken.
+
+        The same key at another rate is another bucket. Raises BadInput for a cost that `rate` can never admit.
+        """
         ...
 
 
 class Revocations(Protocol):
     """Ids (of sessions) whose tokens are no longer good, kept for as long as such a token could live."""
 
-    async def revoke(self, token_id: str, seconds: float) -> None: ...
+    async def revoke(self, token_id: str, seconds: float) -> None:
+        """Revoked for `seconds` from now on. Never shortens an earlier revocation."""
+        ...
 
     async def is_revoked(self, token_id: str) -> bool: ...
 
