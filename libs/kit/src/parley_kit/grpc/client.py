@@ -16,7 +16,7 @@ from parley_kit.grpc.options import AUTHORIZATION, CLIENT_OPTIONS, SERVICE_TOKEN
 DEFAULT_TIMEOUT = 10.0
 
 
-class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc] # grpc has no complete types
+class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
     """Adds the deadline left, the trace, the user's token (or the service's), and translates errors."""
 
     def __init__(self, service_token: str | None) -> None:
@@ -25,7 +25,7 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc] # g
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
-        metadata = list((client_call_details.metadata or ()) or ())
+        metadata = list(client_call_details.metadata or ())
         metadata += telemetry.outgoing().items()
         token = context.current().access_token
         if token is not None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -51,43 +51,41 @@ class Guard:
         self._verify = verify
         self._service_token = service_token.encode()
 
-    async def admit(self, method: str, metadata: Mapping[str, Any]) -> tuple[str | None, Principal | None]:
+    async def admit(self, method: str, metadata: Mapping[str, str]) -> tuple[str | None, Principal | None]:
         """The caller's access token and who it speaks for. Raises Unauthenticated."""
         match self._access.get(method) or self._access.get(method.rpartition("/")[0]):
             case Access.PUBLIC:
                 return None, None
-            case Access.SERVICE if hmac.compare_digest(
-                str(metadata.get(SERVICE_TOKEN, "")).encode(), self._service_token
-            ):
+            case Access.SERVICE if hmac.compare_digest(metadata.get(SERVICE_TOKEN, "").encode(), self._service_token):
                 return None, None
             case Access.USER:
-                scheme, _, token = str(metadata.get(AUTHORIZATION, "")).partition(" ")
+                scheme, _, token = metadata.get(AUTHORIZATION, "").partition(" ")
                 if scheme.lower() == "bearer" and token:
                     return token, await self._verify(token)
         raise Unauthenticated("sign in first: this needs an access token")
 
 
-class _Incoming(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no complete types
+class _Incoming(grpc.aio.ServerInterceptor):
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
         return grpc.unary_unary_rpc_method_handler(
-            self._wrap(handler_call_details.method, handler.unary_unary),
+            self._wrap(handler_call_details.method, cast("Method", handler.unary_unary)),
             handler.request_deserializer,
             handler.response_serializer,
         )
 
     def _wrap(self, method: str, call: Method) -> Method:
         async def guarded(request: Any, grpc_context: grpc.aio.ServicerContext[Any, Any]) -> Any:
-            metadata = dict(grpc_context.invocation_metadata() or ())
+            metadata = {key: value for key, value in grpc_context.invocation_metadata() or () if isinstance(value, str)}
             left = grpc_context.time_remaining()
             deadline = None if left is None else time.monotonic() + left
             with telemetry.span(method, metadata):
@@ -100,7 +98,7 @@ class _Incoming(grpc.aio.ServerInterceptor):  # type: ignore[misc] # grpc has no
                 except Exception as error:
                     log.exception("rpc_failed", method=method)
                     known = Internal(repr(error))
-                await grpc_context.abort(*to_status(known))
+                return await grpc_context.abort(*to_status(known))
 
         return guarded
 

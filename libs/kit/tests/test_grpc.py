@@ -1,0 +1,164 @@
+"""Errors, deadlines, tokens and traces survive a hop over real gRPC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+
+from parley_kit import context, telemetry
+from parley_kit.context import Principal, RequestContext
+from parley_kit.errors import (
+    PUBLIC_ERRORS,
+    BadInput,
+    DeadlineExceeded,
+    Internal,
+    ParleyError,
+    Retryable,
+    Unauthenticated,
+    Unavailable,
+)
+from parley_kit.grpc import Access, Guard, open_channel, open_server
+from parley_proto.auth.v1 import auth_pb2, auth_pb2_grpc
+
+SERVICE = "/parley_proto.auth.v1.AuthService"
+ACCESS = {
+    SERVICE: Access.PUBLIC,
+    f"{SERVICE}/GetUser": Access.USER,
+    f"{SERVICE}/GetJwks": Access.SERVICE,
+}
+
+
+class Servicer(auth_pb2_grpc.AuthServiceServicer):
+    """Does what the test says, and notes what the call brought."""
+
+    act: Callable[[], Any]
+
+    def _answer(self) -> None:
+        self.context = context.current()
+        self.trace_id = trace.get_current_span().get_span_context().trace_id
+        self.act()
+
+    async def SignIn(self, request: auth_pb2.SignInRequest, context: Any) -> auth_pb2.SignInResponse:  # noqa: N802
+        self._answer()
+        return auth_pb2.SignInResponse()
+
+    async def GetUser(self, request: auth_pb2.GetUserRequest, context: Any) -> auth_pb2.GetUserResponse:  # noqa: N802
+        self._answer()
+        return auth_pb2.GetUserResponse()
+
+    async def GetJwks(self, request: auth_pb2.GetJwksRequest, context: Any) -> auth_pb2.GetJwksResponse:  # noqa: N802
+        self._answer()
+        return auth_pb2.GetJwksResponse()
+
+
+@pytest.fixture
+def servicer() -> Servicer:
+    telemetry.configure_telemetry("test")
+    servicer = Servicer()
+    servicer.act = lambda: None
+    return servicer
+
+
+@pytest.fixture
+async def address(servicer: Servicer) -> AsyncIterator[str]:
+    async def verify(token: str) -> Principal:
+        if token != "good":
+            raise Unauthenticated("bad token")
+        return Principal("user", "session", 0.0)
+
+    guard = Guard(ACCESS, verify, service_token="between services")
+    registration = lambda server: auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, server)  # noqa: E731
+    async with open_server([registration], guard) as server:
+        yield f"127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+async def stub(address: str) -> AsyncIterator[auth_pb2_grpc.AuthServiceAsyncStub]:
+    async with open_channel(address) as channel:
+        yield auth_pb2_grpc.AuthServiceStub(channel)
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("kind", PUBLIC_ERRORS, ids=lambda kind: kind.code)
+async def test_an_error_arrives_as_it_was_raised(kind: type[ParleyError], servicer: Servicer, stub: Any) -> None:
+    error = kind("naïve message", 7.5) if issubclass(kind, Retryable) else kind("naïve message")
+    servicer.act = lambda: _raise(error)
+    with pytest.raises(kind) as caught:
+        await stub.SignIn(auth_pb2.SignInRequest())
+    assert caught.value.message == ("internal error" if kind is Internal else "naïve message")
+    assert getattr(caught.value, "retry_after", 7.5) == 7.5
+
+
+async def test_bad_input_names_its_field(servicer: Servicer, stub: Any) -> None:
+    servicer.act = lambda: _raise(BadInput("too long", "display_name"))
+    with pytest.raises(BadInput) as caught:
+        await stub.SignIn(auth_pb2.SignInRequest())
+    assert caught.value.field == "display_name"
+
+
+async def test_a_bug_is_masked(servicer: Servicer, stub: Any) -> None:
+    servicer.act = lambda: _raise(RuntimeError("secret detail"))
+    with pytest.raises(Internal) as caught:
+        await stub.SignIn(auth_pb2.SignInRequest())
+    assert "secret" not in caught.value.message
+
+
+async def test_the_budget_becomes_the_deadline_of_the_hop(servicer: Servicer, stub: Any) -> None:
+    with context.budget(3.0):
+        await stub.SignIn(auth_pb2.SignInRequest())
+    assert servicer.context.deadline is not None
+    assert 0 < servicer.context.deadline - time.monotonic() <= 3.0
+
+
+async def test_a_spent_budget_makes_no_call(servicer: Servicer, stub: Any) -> None:
+    servicer.act = lambda: pytest.fail("called")
+    with context.enter(RequestContext(deadline=time.monotonic() - 1)), pytest.raises(DeadlineExceeded):
+        await stub.SignIn(auth_pb2.SignInRequest())
+
+
+async def test_a_user_call_needs_a_good_token(servicer: Servicer, stub: Any) -> None:
+    for token in (None, "bad"):
+        with context.enter(RequestContext(access_token=token)), pytest.raises(Unauthenticated):
+            await stub.GetUser(auth_pb2.GetUserRequest())
+    with context.enter(RequestContext(access_token="good")):
+        await stub.GetUser(auth_pb2.GetUserRequest())
+    assert servicer.context.principal == Principal("user", "session", 0.0)
+    assert servicer.context.access_token == "good"
+
+
+async def test_a_service_call_needs_the_service_token(address: str, stub: Any) -> None:
+    with pytest.raises(Unauthenticated):
+        await stub.GetJwks(auth_pb2.GetJwksRequest())
+    async with open_channel(address, service_token="between services") as channel:
+        await auth_pb2_grpc.AuthServiceStub(channel).GetJwks(auth_pb2.GetJwksRequest())
+
+
+async def test_a_method_that_is_not_listed_is_refused(servicer: Servicer) -> None:
+    guard = Guard({}, verify=lambda token: pytest.fail("asked"), service_token="s")
+    registration = lambda server: auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, server)  # noqa: E731
+    async with (
+        open_server([registration], guard) as server,
+        open_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        with pytest.raises(Unauthenticated):
+            await auth_pb2_grpc.AuthServiceStub(channel).SignIn(auth_pb2.SignInRequest())
+
+
+async def test_the_trace_goes_along(servicer: Servicer, stub: Any) -> None:
+    with telemetry.span("click") as span:
+        await stub.SignIn(auth_pb2.SignInRequest())
+    assert servicer.trace_id == span.get_span_context().trace_id
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    async with open_channel("127.0.0.1:1") as channel:
+        with pytest.raises(Unavailable) as caught:
+            await auth_pb2_grpc.AuthServiceStub(channel).SignIn(auth_pb2.SignInRequest())
+    assert caught.value.retry_after > 0

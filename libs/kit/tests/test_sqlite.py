@@ -1,0 +1,120 @@
+"""What `parley_kit.sqlite` promises its adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from parley_kit.errors import Unavailable
+from parley_kit.settings import ConfigError
+from parley_kit.sqlite import Database, open_database
+
+MIGRATIONS = ["CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);\n"]
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(tmp_path / "notes.sqlite3", MIGRATIONS) as database:
+        yield database
+
+
+def insert(text: str | None) -> object:
+    return lambda db: db.execute("INSERT INTO notes (text) VALUES (?) RETURNING id", (text,)).fetchone()[0]
+
+
+def count(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM notes").fetchone()[0])
+
+
+async def test_a_read_sees_every_write_that_returned(database: Database) -> None:
+    for number in range(20):
+        await database.write(insert(str(number)))  # type: ignore[arg-type]
+        assert await database.read(count) == number + 1
+
+
+async def test_concurrent_writes_all_happen(database: Database) -> None:
+    ids = await asyncio.gather(*(database.write(insert(str(n))) for n in range(1000)))  # type: ignore[arg-type]
+    assert len(set(ids)) == 1000
+
+
+async def test_one_failing_change_undoes_itself_alone(database: Database) -> None:
+    def twice(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO notes (text) VALUES ('half')")
+        db.execute("INSERT INTO notes (text) VALUES (NULL)")
+
+    results = await asyncio.gather(
+        database.write(insert("before")),  # type: ignore[arg-type]
+        database.write(twice),
+        database.write(insert("after")),  # type: ignore[arg-type]
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [int, sqlite3.IntegrityError, int]
+    assert await database.read(count) == 2
+
+
+async def test_a_read_cannot_write(database: Database) -> None:
+    with pytest.raises(Unavailable):
+        await database.read(insert("sneaked in"))  # type: ignore[arg-type]
+
+
+async def test_closed_is_unavailable(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "notes.sqlite3", MIGRATIONS) as database:
+        pass
+    with pytest.raises(Unavailable):
+        await database.read(count)
+
+
+async def test_migrations_run_once_and_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite3"
+    async with open_database(path, MIGRATIONS) as database:
+        await database.write(insert("kept"))  # type: ignore[arg-type]
+    more = [*MIGRATIONS, "ALTER TABLE notes ADD COLUMN at TEXT;\nCREATE INDEX notes_at ON notes (at);\n"]
+    for _ in range(2):
+        async with open_database(path, more) as database:
+            assert await database.read(lambda db: db.execute("SELECT text, at FROM notes").fetchone()["text"]) == "kept"
+    with pytest.raises(ConfigError, match="newer version"):
+        async with open_database(path, MIGRATIONS):
+            pass
+
+
+async def test_a_failing_migration_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite3"
+    with pytest.raises(ConfigError):
+        async with open_database(path, [*MIGRATIONS, "CREATE TABLE more (x);\nALTER TABLE nowhere ADD COLUMN x;\n"]):
+            pass
+    async with open_database(path, MIGRATIONS) as database:
+        assert await database.read(count) == 0
+
+
+async def test_a_file_that_is_no_database_is_one_readable_line(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite3"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(ConfigError, match=r"cannot use .*notes\.sqlite3"):
+        async with open_database(path, MIGRATIONS):
+            pass
+
+
+KILLED = """
+import asyncio, os, pathlib, signal, sys
+from parley_kit.sqlite import open_database
+async def main():
+    async with open_database(pathlib.Path(sys.argv[1]), [sys.argv[2]]) as database:
+        for number in range(50):
+            await database.write(lambda db: db.execute("INSERT INTO notes (text) VALUES (?)", (str(number),)))
+        os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(main())
+"""
+
+
+async def test_what_returned_survives_sigkill(tmp_path: Path) -> None:
+    path = tmp_path / "notes.sqlite3"
+    done = subprocess.run([sys.executable, "-c", KILLED, path, MIGRATIONS[0]], timeout=30, check=False)
+    assert done.returncode == -9
+    async with open_database(path, MIGRATIONS) as database:
+        assert await database.read(count) == 50
