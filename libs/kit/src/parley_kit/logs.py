@@ -17,8 +17,8 @@ def _add_trace(_logger: object, _name: str, event: EventDict) -> EventDict:
     return event
 
 
-def configure_logs(level: str = "info") -> None:
-    """Once, at the start of a process. Records of the standard library take the same form."""
+def configure_logs(level: str = "info", handler: logging.Handler | None = None) -> None:
+    """Once, at the start of a process. Records of the standard library take the same form. handler: default stderr."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -33,7 +33,7 @@ def configure_logs(level: str = "info") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = handler or logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
