@@ -1,0 +1,173 @@
+"""Our own engine as a backend: the text side here, the model in a process of its own. Imports no torch."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from parley_kit.errors import BadInput, Internal, Unavailable
+from parley_worker.backends.parameters import check_params
+from parley_worker.config import EngineConfig
+from parley_worker.core import Chunk, FinishReason, Job, ModelInfo, Prefix, SamplingParams, Usage
+from parley_worker.engine.client import EngineClient
+from parley_worker.engine.errors import EngineDied, NonFiniteScores
+from parley_worker.models.config import ModelConfig, read_model_config
+from parley_worker.models.generation import GenerationDefaults, read_generation_defaults
+from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.text.answer import AnswerText
+from parley_worker.text.tokenizer import TextTokenizer
+
+# Longer prompts are tokenised in a thread, so that the answers of others keep flowing.
+_INLINE_CHARACTERS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the text side knows of a checkpoint folder."""
+
+    tokenizer: TextTokenizer
+    config: ModelConfig
+    defaults: GenerationDefaults
+
+    @classmethod
+    def read(cls, engine: EngineConfig) -> Checkpoint:
+        """Raises CheckpointError, one line that names the file or the key."""
+        config = read_model_config(engine.model)
+        return cls(TextTokenizer(engine.model), config, read_generation_defaults(engine.model, config.eos_ids))
+
+
+class TorchBackend:
+    """Serves a checkpoint folder on the engine process behind `client`. Open one with `open_torch_backend`."""
+
+    def __init__(self, checkpoint: Checkpoint, client: EngineClient, name: str) -> None:
+        self._checkpoint, self._client = checkpoint, client
+        self._numbers = count()
+        self.model = ModelInfo(name, client.window, client.slots)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine runs. False from its death to the end of its restart: jobs get Unavailable meanwhile."""
+        return self._client.ready
+
+    async def generate(self, job: Job) -> AsyncGenerator[Chunk]:
+        """See `Backend.generate`."""
+        check_params(job.params)
+        prompt = await self._encode_chat(job)
+        async with aclosing(self.answer(prompt, job.params, job.resume)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def answer(
+        self,
+        prompt: tuple[int, ...],
+        params: SamplingParams,
+        resume: Prefix = Prefix(),  # noqa: B008 - frozen
+    ) -> AsyncGenerator[Chunk]:
+        """The answer to a prompt of token ids, with parameters that `check_params` has passed."""
+        self._check_prompt(prompt, resume)
+        request = self._request(prompt, params, resume)
+        text = AnswerText(self._checkpoint.tokenizer.detokenizer(), params.stop)
+        pending = _resume(text, resume, request.stop_ids)
+        reason = self._finished(request, text, len(prompt))
+        if reason:
+            usage = Usage(len(prompt), request.answered)
+            yield Chunk(pending + text.flush(), (), reason, usage)
+            return
+        async with aclosing(self._stream(request, text, pending)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _stream(self, request: Request, text: AnswerText, pending: str) -> AsyncGenerator[Chunk]:
+        prompt_tokens, answered = len(request.token_ids) - request.answered, request.answered
+        try:
+            async with aclosing(self._client.generate(request)) as tokens:
+                async for token in tokens:
+                    answered += 1
+                    if token.id not in request.stop_ids:
+                        pending += text.push(token.id)
+                    reason = FinishReason.STOP if text.stopped else token.finish_reason
+                    if reason:
+                        yield Chunk(pending + text.flush(), (token.id,), reason, Usage(prompt_tokens, answered))
+                        return
+                    yield Chunk(pending, (token.id,))
+                    pending = ""
+        except EngineDied as error:
+            raise Unavailable(str(error)) from error
+        except NonFiniteScores as error:
+            raise Internal(str(error)) from error
+
+    async def _encode_chat(self, job: Job) -> tuple[int, ...]:
+        encode = self._checkpoint.tokenizer.encode_chat
+        try:
+            if sum(len(message.content) for message in job.messages) > _INLINE_CHARACTERS:
+                return await asyncio.to_thread(encode, job.messages)
+            return encode(job.messages)
+        except ValueError as error:
+            raise BadInput(str(error), field="messages") from error
+
+    def _check_prompt(self, prompt: tuple[int, ...], resume: Prefix) -> None:
+        vocabulary, window = self._checkpoint.config.vocab_size, self.model.context_length
+        if not prompt:
+            raise BadInput("the prompt has no tokens", field="prompt")
+        if len(prompt) >= window:
+            raise BadInput(f"the prompt has {len(prompt)} tokens, the window holds {window} with the answer", "prompt")
+        if not all(0 <= token < vocabulary for token in prompt + resume.token_ids):
+            raise BadInput(f"the prompt has token ids outside of the vocabulary of {vocabulary}", field="prompt")
+
+    def _request(self, prompt: tuple[int, ...], params: SamplingParams, resume: Prefix) -> Request:
+        defaults, window = self._checkpoint.defaults, self.model.context_length
+        return Request(
+            id=str(next(self._numbers)),
+            token_ids=prompt + resume.token_ids,
+            answered=len(resume.token_ids),
+            max_tokens=params.max_tokens or defaults.max_tokens or window,
+            stop_ids=frozenset() if params.ignore_eos else defaults.eos_ids,
+            sampling=_sampling(params, defaults),
+        )
+
+    def _finished(self, request: Request, text: AnswerText, prompt_tokens: int) -> FinishReason | None:
+        """The end of an answer that an earlier attempt had already reached."""
+        resumed = request.token_ids[prompt_tokens:]
+        if text.stopped or (resumed and resumed[-1] in request.stop_ids):
+            return FinishReason.STOP
+        full = len(resumed) >= request.max_tokens or len(request.token_ids) >= self.model.context_length
+        return FinishReason.LENGTH if full else None
+
+
+@asynccontextmanager
+async def open_torch_backend(config: EngineConfig, name: str | None = None) -> AsyncIterator[TorchBackend]:
+    """Load the checkpoint and start the engine; yields when it can answer.
+
+    `name` is what the model is called, by default its folder. Raises CheckpointError or EngineConfigError, both
+    ValueErrors of one readable line, if the folder or a setting cannot be served.
+    """
+    checkpoint = Checkpoint.read(config)
+    async with EngineClient(config) as client:
+        yield TorchBackend(checkpoint, client, name or config.model.resolve().name)
+
+
+def _resume(text: AnswerText, resume: Prefix, stop_ids: frozenset[int]) -> str:
+    """Prime the text with what was streamed; what readers do not hold of it yet."""
+    ended = bool(resume.token_ids) and resume.token_ids[-1] in stop_ids
+    spoken = resume.token_ids[:-1] if ended else resume.token_ids
+    try:
+        return text.resume(Prefix(spoken, resume.text))
+    except ValueError as error:
+        raise BadInput(str(error), field="resume") from error
+
+
+def _sampling(params: SamplingParams, defaults: GenerationDefaults) -> Sampling:
+    def decided(value: float | None, default: float) -> float:
+        return default if value is None else value
+
+    return Sampling(
+        temperature=decided(params.temperature, defaults.temperature),
+        top_k=int(decided(params.top_k, defaults.top_k)),
+        top_p=decided(params.top_p, defaults.top_p),
+        repetition_penalty=decided(params.repetition_penalty, defaults.repetition_penalty),
+        seed=secrets.randbits(63) if params.seed is None else params.seed,
+    )

@@ -1,0 +1,36 @@
+"""What the engine is told once, at its start. Plain data: no torch, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+GIB = 1024**3
+
+
+class Dtype(StrEnum):
+    """The arithmetic of weights, activations and KV. AUTO: float32 on a CPU, bfloat16 on CUDA."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """How to serve the checkpoint in `model`.
+
+    capacity: answers made at once, fewer where kv_bytes holds fewer whole windows. kv_bytes: the memory of the KV cache
+    in all. step_tokens: how many tokens one step computes at most, so that a long prompt does not stall the answers of
+    others. threads: CPU threads of a step; None: one for each physical core. start_timeout in seconds.
+    """
+
+    model: Path
+    dtype: Dtype = Dtype.AUTO
+    device: str = "auto"
+    capacity: int = 16
+    kv_bytes: int = 2 * GIB
+    step_tokens: int = 512
+    threads: int | None = None
+    start_timeout: float = 300.0

@@ -1,0 +1,36 @@
+"""From a configuration to a running loop."""
+
+from __future__ import annotations
+
+import socket
+
+import torch
+
+from parley_worker.config import EngineConfig
+from parley_worker.engine.errors import EngineConfigError
+from parley_worker.engine.loop import Channel, Loop
+from parley_worker.engine.plan import choose_device, choose_dtype, count_physical_cores, plan_cache
+from parley_worker.engine.runner import Runner
+from parley_worker.models.errors import CheckpointError
+from parley_worker.models.loader import load_model
+from parley_worker.scheduler.scheduler import Scheduler
+
+
+def serve(end: socket.socket, config: EngineConfig) -> None:
+    """Load the model, tell the client what it can hold, and run until the client says stop."""
+    channel = Channel(end)
+    try:
+        slots, window, runner = _load(config)
+    except (CheckpointError, EngineConfigError) as error:
+        channel.send({"failed": str(error)})
+        return
+    channel.send({"ready": {"slots": slots, "window": window}})
+    Loop(channel, Scheduler(slots, window, config.step_tokens), runner).run()
+
+
+def _load(config: EngineConfig) -> tuple[int, int, Runner]:
+    torch.set_num_threads(config.threads or count_physical_cores())
+    device = choose_device(config)
+    model = load_model(config.model, choose_dtype(config, device), device)
+    slots, window = plan_cache(config, model.config, model.dtype)
+    return slots, window, Runner(model, slots, window)

@@ -1,0 +1,1 @@
+"""The text side: messages to tokens, tokens to text."""
