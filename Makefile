@@ -1,0 +1,73 @@
+# Parley. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+STAMP := .venv/.complete
+PYTHON ?= python3
+PACKAGES := proto libs/kit libs/bus libs/live services/auth services/conversation services/gateway gpu-worker services/standalone
+INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES))
+
+.PHONY: help setup run test unit cluster cluster-down bench lint types format proto settings model images clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## .venv with everything that run and test need; seconds when nothing changed
+
+$(STAMP): $(INPUTS)
+	@PYTHON=$(PYTHON) infra/setup.sh
+	@touch $@
+
+# Ctrl-C belongs to the platform alone: see infra/make_signals.c. Without a C compiler make dies of the signal afterwards.
+ifeq ($(MAKECMDGOALS),run)
+-load build/make_signals.so
+build/make_signals.so: infra/make_signals.c
+	-@mkdir -p build && cc -shared -fPIC -O1 -o $@ $< 2>/dev/null
+endif
+
+run: setup ## the whole platform in one process on the embedded stores; Ctrl-C stops it
+	@exec $(BIN)/parley run
+
+test: setup ## every test that this machine can run
+	$(BIN)/pytest
+
+unit: setup ## the fast tests: no subprocess of the platform
+	$(BIN)/pytest libs services gpu-worker
+
+lint: setup ## ruff, import rules, buf
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd proto && ../$(BIN)/buf lint
+
+types: setup ## mypy strict
+	$(BIN)/mypy
+
+format: setup ## rewrite the code as ruff likes it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+proto: setup ## generate the code of proto/ anew
+	proto/generate.sh
+
+settings: setup ## write docs/settings.md anew
+	$(BIN)/python infra/settings_page.py > docs/settings.md
+
+model: setup ## train the bundled model anew (an hour on two cores)
+	$(BIN)/python -m train
+
+bench: setup ## measure; numbers side by side in one run
+	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+cluster: ## the real servers and every service as its own process (comes with the next version)
+	@echo "make cluster is not part of this version: the adapters for Kafka, Cassandra, MongoDB and Redis come next" >&2; exit 2
+
+cluster-down: cluster ## ends a cluster (comes with the next version)
+
+images: ## container images (come with the next version)
+	@echo "make images is not part of this version: the services get their Dockerfiles with the cluster mode" >&2; exit 2
+
+clean: ## remove what setup and the tests made; keeps .parley, which holds your data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

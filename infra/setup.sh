@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Makes .venv with every package at its pinned version: by uv when it is there, else by venv and pip. Run by `make setup`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+say() { printf '\033[2m%s\033[0m\n' "$*" >&2; }
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+  { echo "Parley needs Python 3.11 or newer; $python is $("$python" -V)" >&2; exit 1; }
+
+if command -v uv >/dev/null; then
+  say "setup: installing with uv (about 5 GB at the first time: torch)"
+  [ -x .venv/bin/python ] || uv venv --quiet --python "$python" .venv
+  uv pip install --quiet --python .venv/bin/python -r requirements.txt
+else
+  say "setup: installing with pip (about 5 GB at the first time: torch)"
+  if [ ! -x .venv/bin/pip ]; then
+    # Debian keeps ensurepip in a package of its own.
+    "$python" -c 'import ensurepip' 2>/dev/null || {
+      [ "$(id -u)" = 0 ] || { echo "venv is missing: sudo apt-get install python3-venv" >&2; exit 1; }
+      apt-get update -qq && apt-get install -qq -y python3-venv >/dev/null
+    }
+    "$python" -m venv .venv
+  fi
+  .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
+fi
+say "setup: done"
