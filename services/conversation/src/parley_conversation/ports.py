@@ -69,6 +69,10 @@ class Conversations(Protocol):
         """All below it is gone: forget it."""
         ...
 
+    async def entitle(self, conversation_id: str, title: str) -> None:
+        """Give it this title unless it has one: an untitled conversation's title is empty. updated_at stays."""
+        ...
+
     async def index(self, message: Message) -> None:
         """Make the message's words found by `find`. Idempotent by (conversation_id, seq)."""
         ...
@@ -123,7 +127,10 @@ class Generations(Protocol):
         ...
 
     async def fence(self, generation_id: str, attempt: int) -> Generation | None:
-        """Raise the attempt by one, whoever holds it, so that the holder's end is refused. None: it moved on or is terminal."""
+        """QUEUED or RUNNING at `attempt`: raise it by one and take the lease away, so that the holder's end is refused.
+
+        None: it moved on or is terminal.
+        """
         ...
 
     async def settle(self, generation_id: str, debt_id: str, answer_stored: bool = False) -> None:
@@ -143,6 +150,10 @@ class Generations(Protocol):
 
     async def indebted(self, since: datetime, most: int) -> Sequence[Generation]:
         """With a debt in the outbox, last changed before `since`."""
+        ...
+
+    async def unsettled(self, conversation_id: str) -> Sequence[Generation]:
+        """Those of the conversation that are not terminal, or that still owe something; the oldest user_seq first."""
         ...
 
     async def delete_of(self, conversation_id: str) -> None: ...
@@ -191,3 +202,13 @@ class Models(Protocol):
     async def served(self) -> Sequence[ServedModel]:
         """Every model ever announced, with its newest heartbeat."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that an adapter opens."""
+
+    conversations: Conversations
+    generations: Generations
+    chat_log: ChatLog
+    models: Models
