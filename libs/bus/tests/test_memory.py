@@ -71,8 +71,11 @@ async def test_a_full_partition_refuses_until_its_groups_settle() -> None:
         for consumer in (one, other):
             with pytest.raises(Unavailable):
                 await bus.publish(Record("topic", "key", b""))
-            await consumer.settle((await consumer.fetch(1, 1))[0])
-        await bus.publish(Record("topic", "key", b""))
+            first, second = await consumer.fetch(2, 1)
+            await consumer.settle(second)
+            await consumer.settle(first)
+        for _ in range(2):
+            await bus.publish(Record("topic", "key", b""))
 
 
 async def test_a_reject_that_cannot_be_published_leaves_the_record_owed() -> None:

@@ -31,3 +31,13 @@ def test_holds_exactly_what_lives(steps: list[tuple[str, str, int]]) -> None:
         assert {name: kept.get(name) for name in "abc" if kept.get(name) is not None} == alive
         assert len(kept) == len(alive)
         assert all(kept.remaining(name) == max(0, expires[name][0] - clock.monotonic()) for name in expires)
+
+
+def test_changing_a_time_to_live_over_and_over_does_not_grow() -> None:
+    clock = ManualClock()
+    kept: ExpiringMap[int] = ExpiringMap(clock)
+    for _ in range(100):
+        for seconds in (9, 1, 9):
+            kept.put("a", 0, seconds)
+        clock.advance(1)
+    assert len(kept._heap) <= 12

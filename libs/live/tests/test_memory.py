@@ -60,6 +60,15 @@ async def test_readers_that_leave_leave_nothing(live: MemoryLive) -> None:
     assert len(live._readers) == 0
 
 
+async def test_a_reader_that_is_cancelled_does_not_disturb_the_writer(live: MemoryLive) -> None:
+    await live.raise_fence("id", 1)
+    cancelled, other = (asyncio.create_task(live.read("id", None, 30)) for _ in range(2))
+    await asyncio.sleep(0.01)
+    cancelled.cancel()
+    await live.append("id", [Delta(1, 1, 0, "a")])
+    assert [entry.value for entry in await other] == [Delta(1, 1, 0, "a")]
+
+
 async def test_append_wakes_only_the_readers_of_its_stream(live: MemoryLive, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
     look = live._after
@@ -95,3 +104,4 @@ async def test_a_listener_that_does_not_read_misses_the_oldest(live: MemoryLive)
         for index in range(BACKLOG + 5):
             await live.cancel(str(index))
         assert await anext(listener) == "5"
+    assert not live._listeners

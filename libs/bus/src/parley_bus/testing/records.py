@@ -101,6 +101,7 @@ class RecordsContract(BusHarness):
         """A fetch that waits gets the record when it is published, not at its timeout."""
         async with bus.subscribe([topic], group) as consumer:
             waiting = asyncio.create_task(consumer.fetch(1, self.patience * 10))
+            await asyncio.sleep(self.quiet)
             await self.publish(bus, topic, [7])
             async with asyncio.timeout(self.patience):
                 assert values_of(await waiting) == [7]
