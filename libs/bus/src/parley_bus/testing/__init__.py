@@ -4,4 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("parley_bus.testing.contract", "parley_bus.testing.groups", "parley_bus.testing.records")
+pytest.register_assert_rewrite(
+    "parley_bus.testing.contract",
+    "parley_bus.testing.harness",
+    "parley_bus.testing.groups",
+    "parley_bus.testing.records",
+)
