@@ -1,0 +1,213 @@
+"""Generations in SQLite: a row a document, changed by read-test-write inside one transaction of the only writer."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+
+from parley_conversation.adapters.sqlite.codec import from_generation, to_generation, to_seconds
+from parley_conversation.domain.generation import (
+    MAX_ATTEMPTS,
+    Debt,
+    Generation,
+    Outcome,
+    RequestInference,
+    State,
+)
+from parley_conversation.ports import Renewal
+from parley_kit.ids import new_id
+from parley_kit.sqlite import Database
+
+_COLUMNS = tuple(field.name for field in fields(Generation))
+_INSERT = (
+    f"INSERT INTO generations ({', '.join(_COLUMNS)}, changed_at) "  # noqa: S608 - column names
+    f"VALUES ({', '.join(':' + name for name in _COLUMNS)}, :changed_at)"
+)
+_UPDATE = (
+    f"UPDATE generations SET {', '.join(f'{name} = :{name}' for name in _COLUMNS)}, "  # noqa: S608 - column names
+    "changed_at = coalesce(:changed_at, changed_at) WHERE id = :id"
+)
+_GET = "SELECT * FROM generations WHERE id = ?"
+_GET_MANY = "SELECT g.* FROM json_each(?) AS wanted JOIN generations AS g ON g.id = wanted.value"
+_BY_REQUEST = "SELECT * FROM generations WHERE conversation_id = ? AND request_id = ?"
+_ACTIVE = """
+SELECT coalesce(sum(owner_id = ?), 0) AS mine, count(*) AS everybodys
+FROM generations WHERE state IN ('queued', 'running')
+"""
+_OVERDUE = """
+SELECT * FROM generations WHERE state IN ('queued', 'running') AND (
+    deadline <= :now
+    OR cancel_requested_at <= :cancelled_since
+    OR state = 'running' AND coalesce(lease_until, 0) <= :now
+    OR state = 'queued' AND queued_at <= :unclaimed_since
+) ORDER BY created_at LIMIT :most
+"""
+_INDEBTED = "SELECT * FROM generations WHERE outbox <> '[]' AND changed_at <= ? ORDER BY changed_at LIMIT ?"
+_UNSETTLED = """
+SELECT * FROM generations
+WHERE conversation_id = ? AND (state IN ('queued', 'running') OR outbox <> '[]') ORDER BY user_seq, created_at
+"""
+_DELETE_OF = "DELETE FROM generations WHERE conversation_id = ?"
+
+Rule = Callable[[Generation], Generation | None]
+
+
+class SqliteGenerations:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, generation: Generation) -> Generation:
+        def run(db: sqlite3.Connection) -> Generation:
+            first = db.execute(_BY_REQUEST, (generation.conversation_id, generation.request_id)).fetchone()
+            if first is not None:
+                return to_generation(first)
+            queued = replace(generation, queued_at=generation.queued_at or generation.created_at)
+            db.execute(_INSERT, {**from_generation(queued), "changed_at": to_seconds(generation.created_at)})
+            return queued
+
+        return await self._database.write(run)
+
+    async def find_request(self, conversation_id: str, request_id: str) -> Generation | None:
+        return next(iter(await self._find(_BY_REQUEST, (conversation_id, request_id))), None)
+
+    async def get(self, generation_id: str) -> Generation | None:
+        return next(iter(await self._find(_GET, (generation_id,))), None)
+
+    async def get_many(self, generation_ids: Sequence[str]) -> Sequence[Generation]:
+        return await self._find(_GET_MANY, (json.dumps(list(dict.fromkeys(generation_ids))),))
+
+    async def claim(
+        self, generation_id: str, worker_id: str, now: datetime, lease_until: datetime
+    ) -> Generation | None:
+        def rule(it: Generation) -> Generation | None:
+            free = it.state is State.QUEUED or (it.state is State.RUNNING and _lease_is_out(it, now))
+            if not free or it.cancel_requested_at or it.attempt >= MAX_ATTEMPTS or it.deadline <= now:
+                return None
+            return replace(
+                it, state=State.RUNNING, attempt=it.attempt + 1, worker_id=worker_id, lease_until=lease_until
+            )
+
+        return await self._change(generation_id, rule, now)
+
+    async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
+        def run(db: sqlite3.Connection) -> list[Renewal]:
+            renewed = []
+            for generation_id, attempt in leases.items():
+
+                def rule(it: Generation, attempt: int = attempt) -> Generation | None:
+                    held = it.state is State.RUNNING and it.worker_id == worker_id and it.attempt == attempt
+                    return replace(it, lease_until=lease_until) if held else None
+
+                changed = _apply(db, generation_id, rule, None)
+                if changed is not None:
+                    renewed.append(Renewal(generation_id, changed.cancel_requested_at is not None))
+            return renewed
+
+        return await self._database.write(run)
+
+    async def requeue(self, generation_id: str, attempt: int, now: datetime) -> bool:
+        def rule(it: Generation) -> Generation | None:
+            if it.state is not State.RUNNING or it.attempt != attempt:
+                return None
+            return _asked_again(replace(it, state=State.QUEUED, worker_id=None, lease_until=None), now)
+
+        return await self._change(generation_id, rule, now) is not None
+
+    async def request_again(self, generation_id: str, now: datetime) -> bool:
+        def rule(it: Generation) -> Generation | None:
+            return _asked_again(it, now) if it.state is State.QUEUED else None
+
+        return await self._change(generation_id, rule, now) is not None
+
+    async def request_cancel(self, generation_id: str, now: datetime) -> Generation | None:
+        def rule(it: Generation) -> Generation | None:
+            return None if it.state.terminal else replace(it, cancel_requested_at=it.cancel_requested_at or now)
+
+        return await self._change(generation_id, rule)
+
+    async def finish(self, generation_id: str, attempt: int, outcome: Outcome) -> Generation | None:
+        def rule(it: Generation) -> Generation | None:
+            if it.state.terminal or it.attempt != attempt:
+                return None
+            return replace(
+                it,
+                state=outcome.state,
+                began_attempt=outcome.began_attempt,
+                finished_at=outcome.finished_at,
+                finish_reason=outcome.finish_reason,
+                usage=outcome.usage,
+                failure=outcome.failure,
+                worker_id=None,
+                lease_until=None,
+                outbox=_without_requests(it.outbox) + outcome.outbox,
+            )
+
+        return await self._change(generation_id, rule, outcome.finished_at)
+
+    async def fence(self, generation_id: str, attempt: int) -> Generation | None:
+        def rule(it: Generation) -> Generation | None:
+            if it.state.terminal or it.attempt != attempt:
+                return None
+            return replace(it, attempt=attempt + 1, worker_id=None, lease_until=None)
+
+        return await self._change(generation_id, rule)
+
+    async def settle(self, generation_id: str, debt_id: str, answer_stored: bool = False) -> None:
+        def rule(it: Generation) -> Generation | None:
+            left = tuple(debt for debt in it.outbox if debt.id != debt_id)
+            return replace(it, outbox=left, answer_stored=it.answer_stored or answer_stored)
+
+        await self._change(generation_id, rule)
+
+    async def active(self, owner_id: str) -> tuple[int, int]:
+        row = await self._database.read(lambda db: db.execute(_ACTIVE, (owner_id,)).fetchone())
+        return row["mine"], row["everybodys"]
+
+    async def overdue(
+        self, now: datetime, unclaimed_since: datetime, cancelled_since: datetime, most: int
+    ) -> Sequence[Generation]:
+        times = {"now": now, "unclaimed_since": unclaimed_since, "cancelled_since": cancelled_since}
+        return await self._find(_OVERDUE, {"most": most, **{name: to_seconds(at) for name, at in times.items()}})
+
+    async def indebted(self, since: datetime, most: int) -> Sequence[Generation]:
+        return await self._find(_INDEBTED, (to_seconds(since), most))
+
+    async def unsettled(self, conversation_id: str) -> Sequence[Generation]:
+        return await self._find(_UNSETTLED, (conversation_id,))
+
+    async def delete_of(self, conversation_id: str) -> None:
+        await self._database.write(lambda db: db.execute(_DELETE_OF, (conversation_id,)))
+
+    async def _find(self, query: str, arguments: tuple[object, ...] | dict[str, object]) -> Sequence[Generation]:
+        def run(db: sqlite3.Connection) -> list[Generation]:
+            return [to_generation(row) for row in db.execute(query, arguments)]
+
+        return await self._database.read(run)
+
+    async def _change(self, generation_id: str, rule: Rule, now: datetime | None = None) -> Generation | None:
+        return await self._database.write(lambda db: _apply(db, generation_id, rule, now))
+
+
+def _apply(db: sqlite3.Connection, generation_id: str, rule: Rule, now: datetime | None) -> Generation | None:
+    """The document as `rule` changes it, or None, with nothing written, when it is absent or the rule refuses."""
+    row = db.execute(_GET, (generation_id,)).fetchone()
+    changed = None if row is None else rule(to_generation(row))
+    if changed is not None:
+        db.execute(_UPDATE, {**from_generation(changed), "changed_at": to_seconds(now)})
+    return changed
+
+
+def _lease_is_out(generation: Generation, now: datetime) -> bool:
+    return generation.lease_until is None or generation.lease_until <= now
+
+
+def _without_requests(outbox: tuple[Debt, ...]) -> tuple[Debt, ...]:
+    return tuple(debt for debt in outbox if not isinstance(debt, RequestInference))
+
+
+def _asked_again(generation: Generation, now: datetime) -> Generation:
+    outbox = (*_without_requests(generation.outbox), RequestInference(new_id()))
+    return replace(generation, queued_at=now, outbox=outbox)
