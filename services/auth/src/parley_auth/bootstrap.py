@@ -1,0 +1,107 @@
+"""The service put together: the only module that knows which adapters are used."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from argon2 import PasswordHasher
+
+from parley_auth.adapters.jwt import JwtAccessTokens
+from parley_auth.adapters.keys import KeyRing, load_or_make_ring, parse_ring
+from parley_auth.adapters.passwords import open_passwords
+from parley_auth.adapters.sqlite import SqliteRefreshFamilies, SqliteUsers, open_store
+from parley_auth.entrypoints.grpc import ACCESS, AuthServicer
+from parley_auth.handlers import Accounts, Sessions, Upkeep
+from parley_auth.settings import AuthSettings
+from parley_auth.throttle import Throttle
+from parley_kit.clock import Clock
+from parley_kit.grpc import Guard, open_server
+from parley_kit.health import Readiness
+from parley_kit.settings import ConfigError, prepare_data_dir
+from parley_kit.sqlite import Database
+from parley_kit.tokens import TokenVerifier
+from parley_live import Live
+from parley_proto.auth.v1 import auth_pb2_grpc
+
+DATABASE_FILE = "auth.sqlite3"
+KEY_FOLDER = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthService:
+    """The running service. `address` is that of its gRPC server, host:port."""
+
+    address: str
+
+
+@asynccontextmanager
+async def open_auth(
+    settings: AuthSettings, live: Live, clock: Clock, readiness: Readiness, hasher: PasswordHasher | None = None
+) -> AsyncIterator[AuthService]:
+    """Serve until the block ends. Raises ConfigError. `hasher` replaces argon2's default parameters."""
+    async with AsyncExitStack() as stack:
+        data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+        tokens = JwtAccessTokens(await asyncio.to_thread(load_ring, settings))
+        database = await stack.enter_async_context(open_store(data_dir / DATABASE_FILE))
+        users, families = SqliteUsers(database), SqliteRefreshFamilies(database)
+        passwords = await stack.enter_async_context(
+            open_passwords(hasher or PasswordHasher(), settings.auth_hash_threads, settings.auth_hash_queue)
+        )
+        throttle = Throttle(live, settings.attempts)
+        sessions = Sessions(families, users, tokens, live, throttle, clock)
+        accounts = Accounts(users, passwords, sessions, throttle, clock)
+        await stack.enter_async_context(_keep_up(Upkeep(families, tokens, live, clock)))
+        servicer = AuthServicer(accounts, sessions, tokens)
+        address = await stack.enter_async_context(_serve(settings, servicer, tokens, live, clock))
+        readiness.add("auth", lambda: _check(database))
+        yield AuthService(address)
+
+
+def load_ring(settings: AuthSettings) -> KeyRing:
+    """The signing keys that the settings name or, in development, those of the data directory. Raises ConfigError."""
+    if settings.auth_signing_key is not None:
+        return parse_ring(
+            settings.auth_signing_key.get_secret_value(),
+            settings.auth_previous_keys.get_secret_value(),
+            ("PARLEY_AUTH_SIGNING_KEY", "PARLEY_AUTH_PREVIOUS_KEYS"),
+        )
+    if settings.env == "production":
+        raise ConfigError("PARLEY_AUTH_SIGNING_KEY: production needs a P-256 private key in PEM")
+    return load_or_make_ring(settings.data_dir / KEY_FOLDER)
+
+
+async def _check(database: Database) -> None:
+    await database.read(lambda db: db.execute("SELECT 1").fetchone())
+
+
+@asynccontextmanager
+async def _keep_up(upkeep: Upkeep) -> AsyncIterator[None]:
+    """The first turn comes before the first request: a restart makes no ended session good again."""
+    await upkeep.turn()
+    task = asyncio.create_task(upkeep.run(), name="auth-upkeep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def _serve(
+    settings: AuthSettings, servicer: AuthServicer, tokens: JwtAccessTokens, live: Live, clock: Clock
+) -> AsyncIterator[str]:
+    async def own_keys() -> Mapping[str, Any]:
+        return tokens.jwks()
+
+    verifier = TokenVerifier(own_keys, live.is_revoked, clock)
+    # No method is for services, so nobody knows this token.
+    guard = Guard(ACCESS, verifier.verify, service_token=secrets.token_urlsafe())
+    register = [lambda server: auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, server)]
+    async with open_server(register, guard, settings.auth_host, settings.auth_port) as server:
+        yield f"{settings.auth_host}:{server.port}"

@@ -1,0 +1,1 @@
+"""The ways in: translate, call a handler, translate back."""

@@ -1,0 +1,53 @@
+"""The settings of the auth service."""
+
+from __future__ import annotations
+
+from pydantic import Field, SecretStr
+
+from parley_auth.throttle import AttemptsPerMinute
+from parley_kit.settings import Settings
+
+DEVELOPMENT = AttemptsPerMinute(
+    sign_ups_of_address=200, sign_ins_of_address=1000, sign_ins_of_account=600, refreshes_of_session=600
+)
+PRODUCTION = AttemptsPerMinute(
+    sign_ups_of_address=10, sign_ins_of_address=60, sign_ins_of_account=10, refreshes_of_session=60
+)
+
+
+class AuthSettings(Settings):
+    """Limits that are left out follow PARLEY_ENV: development leaves room for tests from one address."""
+
+    auth_host: str = Field("127.0.0.1", description="the address auth's gRPC server listens on")
+    auth_port: int = Field(0, ge=0, le=65535, description="the port of auth's gRPC server; 0: a free one")
+    auth_signing_key: SecretStr | None = Field(
+        None, description="P-256 private key in PEM that signs access tokens; required in production"
+    )
+    auth_previous_keys: SecretStr = Field(
+        SecretStr(""), description="P-256 keys in PEM that signed before, kept to verify; only with a signing key"
+    )
+    auth_hash_threads: int = Field(2, ge=1, le=64, description="passwords hashed at once, 64 MiB each")
+    auth_hash_queue: int = Field(128, ge=0, description="passwords that may wait to be hashed; beyond: OVERLOADED")
+    auth_sign_ups_per_address: int | None = Field(
+        None, ge=1, description="sign-ups a minute from one address (development 200, production 10)"
+    )
+    auth_sign_ins_per_address: int | None = Field(
+        None, ge=1, description="sign-ins a minute from one address (development 1000, production 60)"
+    )
+    auth_sign_ins_per_account: int | None = Field(
+        None, ge=1, description="sign-ins a minute for one e-mail (development 600, production 10)"
+    )
+    auth_refreshes_per_session: int | None = Field(
+        None, ge=1, description="refreshes a minute of one session (development 600, production 60)"
+    )
+
+    @property
+    def attempts(self) -> AttemptsPerMinute:
+        """The limits as they hold here."""
+        default = PRODUCTION if self.env == "production" else DEVELOPMENT
+        return AttemptsPerMinute(
+            self.auth_sign_ups_per_address or default.sign_ups_of_address,
+            self.auth_sign_ins_per_address or default.sign_ins_of_address,
+            self.auth_sign_ins_per_account or default.sign_ins_of_account,
+            self.auth_refreshes_per_session or default.refreshes_of_session,
+        )
