@@ -1,0 +1,1 @@
+"""Every Parley service in one process, and the `parley` command."""

@@ -1,0 +1,7 @@
+"""`python -m parley_standalone` is `parley`."""
+
+from __future__ import annotations
+
+from parley_standalone.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""`parley doctor`: what `parley run` needs, checked one by one."""
