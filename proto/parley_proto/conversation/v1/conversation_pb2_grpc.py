@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class ConversationServiceStub:
     """Conversations, messages and generations of the calling user: every call carries the user's access token in metadata.
-    . What belongs to somebody else is NOT_FOUND.
+    What belongs to somebody else is NOT_FOUND.
     """
 
     def __init__(self, channel):
@@ -105,7 +105,7 @@ class ConversationServiceStub:
 
 class ConversationServiceServicer:
     """Conversations, messages and generations of the calling user: every call carries the user's access token in metadata.
-    . What belongs to somebody else is NOT_FOUND.
+    What belongs to somebody else is NOT_FOUND.
     """
 
     def Create(self, request, context):
@@ -273,7 +273,7 @@ def add_ConversationServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ConversationService:
     """Conversations, messages and generations of the calling user: every call carries the user's access token in metadata.
-    . What belongs to somebody else is NOT_FOUND.
+    What belongs to somebody else is NOT_FOUND.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class ConversationServiceStub:
     """Conversations, messages and generations of the calling user: every call carries the user's access token in metadata.
-    . What belongs to somebody else is NOT_FOUND.
+    What belongs to somebody else is NOT_FOUND.
     """
 
     @_typing.overload
@@ -61,7 +61,7 @@ class ConversationServiceStub:
 @_typing.type_check_only
 class ConversationServiceAsyncStub(ConversationServiceStub):
     """Conversations, messages and generations of the calling user: every call carries the user's access token in metadata.
-    . What belongs to somebody else is NOT_FOUND.
+    What belongs to somebody else is NOT_FOUND.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -90,7 +90,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Conversations, messages and generations of the calling user: every call carries the user's access token in metadata.
-    . What belongs to somebody else is NOT_FOUND.
+    What belongs to somebody else is NOT_FOUND.
     """
 
     @_abc_1.abstractmethod
