@@ -1,0 +1,105 @@
+"""Small random checkpoints, as transformers writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from parley_worker.core import FinishReason
+from parley_worker.engine.runner import Runner
+from parley_worker.models.loader import load_model
+from parley_worker.scheduler.request import Request
+from parley_worker.scheduler.scheduler import Scheduler
+
+TEMPLATE = (
+    "{% for message in messages %}{{ '<|' ~ message.role ~ '|>' ~ message.content ~ '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+CORPUS = ["a lantern is a lamp that can be carried", "to wander means to walk without a goal", "naïve café 🦊 你好"]
+
+Answers = dict[str, tuple[list[int], FinishReason | None]]
+Drive = Callable[..., Answers]
+
+
+def make_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    names = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+    return tokenizer
+
+
+def write_checkpoint(folder: Path, seed: int = 0, **config: Any) -> Path:
+    """A random Llama with a byte-level tokenizer and a chat template."""
+    tokenizer = make_tokenizer()
+    sizes: dict[str, Any] = {
+        "hidden_size": 48,
+        "intermediate_size": 80,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 160,
+        "vocab_size": tokenizer.get_vocab_size(),
+        "eos_token_id": tokenizer.token_to_id("<|end|>"),
+        "bos_token_id": None,
+        "initializer_range": 0.3,
+    }
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(LlamaConfig(**{**sizes, **config}))
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.3)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": TEMPLATE, "eos_token": "<|end|>"}))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def new_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a checkpoint of one's own: `new_checkpoint(**config)`."""
+    return lambda **config: write_checkpoint(tmp_path / "checkpoint", **config)
+
+
+@pytest.fixture
+def drive() -> Drive:
+    """Runs a model on requests, each of which arrives before the step of its key, until all are answered."""
+
+    def run(
+        folder: Path, arrivals: Mapping[int, list[Request]], *, slots: int = 8, window: int = 160, budget: int = 512
+    ) -> Answers:
+        scheduler = Scheduler(slots, window, budget)
+        runner = Runner(load_model(folder, torch.float32, torch.device("cpu")), slots, window)
+        answers: Answers = {}
+        step_number = 0
+        while step_number <= max(arrivals) or not scheduler.idle:
+            for request in arrivals.get(step_number, []):
+                scheduler.add(request)
+            step = scheduler.schedule()
+            for output in scheduler.update(step, runner.run(step)):
+                tokens = answers.get(output.id, ([], None))[0]
+                answers[output.id] = (
+                    tokens + ([] if output.token_id is None else [output.token_id]),
+                    output.finish_reason,
+                )
+            step_number += 1
+        return answers
+
+    return run
