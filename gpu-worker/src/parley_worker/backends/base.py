@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from parley_worker.core import Chunk, Job, ModelInfo
@@ -24,4 +24,9 @@ class Backend(Protocol):
     @property
     def model(self) -> ModelInfo: ...
 
-    def generate(self, job: Job) -> AsyncIterator[Chunk]: ...
+    @property
+    def ready(self) -> bool:
+        """Whether a job would be taken now; false while the engine restarts."""
+        ...
+
+    def generate(self, job: Job) -> AsyncGenerator[Chunk]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from parley_kit.clock import Clock, SystemClock
 from parley_kit.errors import BadInput
@@ -36,7 +36,7 @@ class ScriptedBackend:
         self._slots = asyncio.Semaphore(capacity)
         self._clock = clock or SystemClock()
 
-    async def generate(self, job: Job) -> AsyncIterator[Chunk]:
+    async def generate(self, job: Job) -> AsyncGenerator[Chunk]:
         """See `Backend.generate`."""
         check_params(job.params)
         answer = AnswerText(_ScriptedDetokenizer(), job.params.stop)
@@ -48,7 +48,7 @@ class ScriptedBackend:
             async for chunk in self._stream(job, answer, pending):
                 yield chunk
 
-    async def _stream(self, job: Job, answer: AnswerText, text: str) -> AsyncIterator[Chunk]:
+    async def _stream(self, job: Job, answer: AnswerText, text: str) -> AsyncGenerator[Chunk]:
         first = index = len(job.resume.token_ids)
         end = job.params.max_tokens or DEFAULT_MAX_TOKENS
         start = self._clock.monotonic()

@@ -1,0 +1,1 @@
+"""Where the worker meets other services."""

@@ -1,0 +1,70 @@
+"""Builds a worker from its settings: the one place that knows which backend and which transport are used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from parley_bus.base import Bus
+from parley_kit.clock import Clock
+from parley_kit.grpc import open_channel
+from parley_kit.health import Readiness
+from parley_kit.ids import new_id
+from parley_kit.settings import ConfigError
+from parley_live.base import Live
+from parley_worker.adapters.grpc import GrpcCoordinator
+from parley_worker.backends.base import Backend
+from parley_worker.backends.scripted import ScriptedBackend
+from parley_worker.config import EngineConfig
+from parley_worker.settings import BackendKind, WorkerSettings
+from parley_worker.worker import Worker
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: WorkerSettings, bus: Bus, live: Live, clock: Clock, readiness: Readiness
+) -> AsyncIterator[Worker]:
+    """A running worker; at the end of the block it hands back what it has in hand. Raises ConfigError."""
+    token = settings.service_token.get_secret_value()
+    async with (
+        open_backend(settings, clock) as backend,
+        open_channel(settings.conversation_address, token) as channel,
+    ):
+        coordinator = GrpcCoordinator(channel, new_id(), clock)
+        worker = Worker(backend, coordinator, bus, live, clock)
+        readiness.add("worker", worker.check)
+        async with worker.serve():
+            yield worker
+
+
+@asynccontextmanager
+async def open_backend(settings: WorkerSettings, clock: Clock) -> AsyncIterator[Backend]:
+    """The backend that the settings name. Raises ConfigError when it cannot be had."""
+    match settings.worker_backend:
+        case BackendKind.SCRIPTED:
+            yield ScriptedBackend(
+                settings.scripted_interval_ms, settings.capacity, name=settings.model_name, clock=clock
+            )
+        case BackendKind.TORCH:
+            async with _open_torch(settings) as backend:
+                yield backend
+        case BackendKind.OPENAI:
+            raise ConfigError("PARLEY_WORKER_BACKEND: openai comes with a later version; use torch or scripted")
+
+
+@asynccontextmanager
+async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
+    from parley_worker.backends.torch import open_torch_backend  # a scripted worker needs no tokenizer
+
+    config = EngineConfig(
+        settings.worker_model,
+        dtype=settings.worker_dtype,
+        capacity=settings.capacity,
+        threads=settings.worker_threads,
+    )
+    async with AsyncExitStack() as stack:
+        try:
+            backend = await stack.enter_async_context(open_torch_backend(config, settings.model_name))
+        except ValueError as error:  # CheckpointError, EngineConfigError: each one readable line
+            raise ConfigError(f"PARLEY_WORKER_MODEL: {error}") from None
+        yield backend

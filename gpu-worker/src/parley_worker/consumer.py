@@ -1,0 +1,132 @@
+"""Takes requests off the bus, no more than there is room for, and owns what becomes of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from parley_bus.base import Consumer, Delivery
+from parley_kit import telemetry
+from parley_kit.clock import Clock
+from parley_kit.errors import BadInput, ParleyError, Unavailable
+from parley_kit.logs import get_logger
+from parley_proto.events.v1.events_pb2 import InferenceRequested
+from parley_worker.assignments import Assignment, Assignments, Stop
+from parley_worker.claims import Claims
+from parley_worker.ports import Lease
+from parley_worker.requests import decode
+from parley_worker.tasks import end
+
+log = get_logger(__name__)
+
+FETCH_SECONDS = 1.0
+RETRY_SECONDS = 0.5
+READY_POLL_SECONDS = 0.1
+DRAIN_SECONDS = 5.0
+
+Answerer = Callable[[InferenceRequested, Assignment, Lease], Awaitable[None]]
+
+
+class RequestConsumer:
+    """What it does not fetch waits on the bus, where other workers can take it, and counts as lag."""
+
+    def __init__(
+        self,
+        source: Consumer,
+        capacity: int,
+        assignments: Assignments,
+        claims: Claims,
+        answer: Answerer,
+        ready: Callable[[], bool],
+        clock: Clock,
+    ) -> None:
+        self._source = source
+        self._capacity = capacity
+        self._assignments = assignments
+        self._claims = claims
+        self._answer = answer
+        self._ready = ready
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+
+    async def run(self) -> None:
+        """Fetch for ever."""
+        while True:
+            room = await self._until_room()
+            try:
+                deliveries = await self._source.fetch(room, FETCH_SECONDS)
+            except Unavailable as error:
+                log.warning("bus_unavailable", error=error.message)
+                await self._clock.sleep(RETRY_SECONDS)
+                continue
+            for delivery in deliveries:
+                self._start(delivery)
+
+    async def drain(self) -> None:
+        """Hand back what is in hand, so that others go on with it, within 5 s. Call it when `run` has ended."""
+        self._assignments.stop_all(Stop.HANDED_BACK)
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=DRAIN_SECONDS)
+        if late:
+            log.warning("drain_unfinished", generations=len(late))
+            await end(*late)
+
+    async def _until_room(self) -> int:
+        while len(self._tasks) >= self._capacity:
+            self._room.clear()
+            await self._room.wait()
+        while not self._ready():
+            await self._clock.sleep(READY_POLL_SECONDS)
+        return self._capacity - len(self._tasks)
+
+    def _start(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._handle(delivery), name="request")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.set()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """Never raises: one request cannot hurt the others."""
+        try:
+            with telemetry.span("generation", delivery.record.headers):
+                await self._take(delivery)
+        except Exception:
+            log.exception("request_failed", topic=delivery.record.topic, offset=delivery.offset)
+
+    async def _take(self, delivery: Delivery) -> None:
+        try:
+            request = decode(delivery.record)
+        except BadInput as error:
+            await self._reject(delivery, error)
+            return
+        async with self._assignments.take(request.generation_id) as assignment:
+            if assignment is None:
+                await self._settle(delivery)
+                return
+            await self._claim(delivery, request, assignment)
+            if assignment.lease is not None:
+                await self._answer(request, assignment, assignment.lease)
+
+    async def _claim(self, delivery: Delivery, request: InferenceRequested, assignment: Assignment) -> None:
+        try:
+            settled = await self._claims.claim(request, assignment)
+        except ParleyError as error:
+            await self._reject(delivery, error)
+        else:
+            if settled:
+                await self._settle(delivery)
+
+    async def _settle(self, delivery: Delivery) -> None:
+        try:
+            await self._source.settle(delivery)
+        except Unavailable as error:  # delivered again, it will be refused
+            log.warning("settle_failed", error=error.message)
+
+    async def _reject(self, delivery: Delivery, error: ParleyError) -> None:
+        log.warning("request_rejected", code=error.code, error=error.message)
+        await self._source.reject(delivery, f"{error.code}: {error.message}")
