@@ -18,8 +18,12 @@ SIGN_OUT = "mutation ($token: String!) { signOut(refreshToken: $token) }"
 ME = "{ me { id email displayName } }"
 
 CONVERSATION = "{ id title model systemPrompt archived createdAt updatedAt }"
-CREATE = f"mutation ($input: CreateConversationInput!) {{ conversation: createConversation(input: $input) {CONVERSATION} }}"
-UPDATE = f"mutation ($input: UpdateConversationInput!) {{ conversation: updateConversation(input: $input) {CONVERSATION} }}"
+CREATE = (
+    f"mutation ($input: CreateConversationInput!) {{ conversation: createConversation(input: $input) {CONVERSATION} }}"
+)
+UPDATE = (
+    f"mutation ($input: UpdateConversationInput!) {{ conversation: updateConversation(input: $input) {CONVERSATION} }}"
+)
 DELETE = "mutation ($id: ID!) { deleteConversation(id: $id) }"
 GET = f"query ($id: ID!) {{ conversation(id: $id) {CONVERSATION} }}"
 LIST = """
@@ -74,7 +78,7 @@ class Person:
         return str((await self.data(CREATE, input=fields))["conversation"]["id"])
 
     async def send(self, conversation_id: str, content: str, **fields: Any) -> Json:
-        sent: Json = (await self.data(SEND, input={"conversationId": conversation_id, "content": content, **fields}))
+        sent: Json = await self.data(SEND, input={"conversationId": conversation_id, "content": content, **fields})
         return dict(sent["sent"])
 
     async def answer(self, generation_id: str, transport: str = "ws") -> str:

@@ -111,8 +111,9 @@ class ChatClient:
                     async for event in events:
                         backoff.reset()
                         yield event
-                if answer.finished is None:
-                    await backoff.wait(Unavailable("the stream ended before the answer did"))
+                        if answer.finished is not None:
+                            return
+                await backoff.wait(Unavailable("the stream ended before the answer did"))
             except Unauthenticated as error:
                 await self._account.renew()
                 await backoff.wait(Unavailable(error.message))
