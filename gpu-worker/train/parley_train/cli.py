@@ -22,7 +22,7 @@ from parley_train.model import Llama, ModelShape
 from parley_train.packing import Rows, pack
 from parley_train.tokenizer import train_tokenizer
 from parley_train.trainer import Progress, Recipe, Trainer
-from parley_train.wordnet import WordNetMissing
+from parley_train.wordnet import WordNet, WordNetMissing
 
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLED = ROOT / "gpu-worker/src/parley_worker/bundled/parley-small"
@@ -91,7 +91,7 @@ def _export_checkpoint(options: argparse.Namespace) -> None:
 
 
 def _prepare(work: Path) -> tuple[Tokenizer, Rows, Rows]:
-    corpus = Corpus.load()
+    corpus = Corpus.load(WordNet())
     conversations = list(corpus.conversations(_CONVERSATIONS, seed=1))
     held_out = corpus.conversations(_HELD_OUT, seed=2)
     texts = (turn.content for conversation in conversations for turn in conversation.turns)

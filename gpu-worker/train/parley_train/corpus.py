@@ -35,9 +35,8 @@ class Corpus:
     computers: list[Dialogue]
 
     @classmethod
-    def load(cls, words: int = WORDS) -> Corpus:
-        """Corpus over this machine's WordNet; raises WordNetMissing when there is none."""
-        lexicon = WordNet()
+    def load(cls, lexicon: WordNet, words: int = WORDS) -> Corpus:
+        """Corpus that teaches at most this many words of the lexicon."""
         entries = taught(lexicon, words)
         known = {entry.word for entry in entries}
         talk = WordTalk(entries, everyday_count(entries), untaught(lexicon, known))

@@ -52,7 +52,7 @@ class Rows:
         same = conversation[:, :, None] == conversation[:, None, :]
         mask = (same & torch.ones(ROW, ROW, dtype=torch.bool).tril()).unsqueeze(1)
         positions = torch.from_numpy(self.positions[rows].astype(np.int64))
-        learnt = torch.from_numpy(self.learnt[rows][:, 1:]) & (conversation[:, 1:] == conversation[:, :-1])
+        learnt = torch.from_numpy(self.learnt[rows][:, 1:])  # a conversation begins with a role, which is never learnt
         return Batch(ids[:, :-1], positions[:, :-1], mask[:, :, :-1, :-1], learnt, ids[:, 1:][learnt])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 
 from parley_train.dialogue import Source
@@ -98,7 +99,7 @@ def _tag_counts(path: Path) -> Counter[tuple[str, str]]:
     return counts
 
 
-def source(licence_file: Path = Path("/usr/share/doc/wordnet-base/copyright")) -> Source:
-    """WordNet's record for the model's notice, with the licence text as Debian ships it."""
-    text = licence_file.read_text(encoding="utf-8").partition("Files: debian/*")[0].strip()
-    return Source("WordNet 3.0", "Debian package wordnet-base 1:3.0-37", "WordNet 3.0 license", text)
+def source() -> Source:
+    """WordNet's record for the model's notice, with the licence text that its licence asks every copy to carry."""
+    text = files("parley_train").joinpath("wordnet_licence.txt").read_text(encoding="utf-8")
+    return Source("WordNet 3.0", "Debian package wordnet-base 1:3.0-37", "WordNet 3.0 license", text.strip())
