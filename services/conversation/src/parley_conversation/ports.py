@@ -90,7 +90,10 @@ class Generations(Protocol):
     """Each write is a compare-and-set on one document: of two racing writers one finds nothing to change."""
 
     async def insert(self, generation: Generation) -> Generation:
-        """The commit point of a send. With a request_id known in its conversation: nothing is written, the first comes back."""
+        """The commit point of a send. Returns what is stored.
+
+        With a request_id known in its conversation nothing is written, and the first comes back.
+        """
         ...
 
     async def find_request(self, conversation_id: str, request_id: str) -> Generation | None: ...

@@ -1,0 +1,1 @@
+"""Translate in, call a handler, translate out."""

@@ -1,0 +1,96 @@
+"""Pays what generations owe the other stores, in order; each debt can be paid twice without harm.
+
+The generation's document is the truth. A crash between two payments leaves the rest in its outbox, where the sweep
+finds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from parley_conversation.branch import ancestry
+from parley_conversation.catalogue import Catalogue
+from parley_conversation.domain.context import assemble, room
+from parley_conversation.domain.conversation import Conversation
+from parley_conversation.domain.generation import (
+    AppendMessage,
+    Debt,
+    EndStream,
+    Generation,
+    RequestInference,
+    State,
+)
+from parley_conversation.facts import Facts
+from parley_conversation.ports import Stores
+from parley_live import TokenStreams
+
+CONTEXT_PAGE = 64
+
+
+class Relay:
+    def __init__(self, stores: Stores, facts: Facts, streams: TokenStreams, catalogue: Catalogue) -> None:
+        self._stores = stores
+        self._facts = facts
+        self._streams = streams
+        self._catalogue = catalogue
+
+    async def pay(self, generation: Generation) -> None:
+        """Pay all of the outbox, settling each debt. Stops at the first that cannot be paid: raises Unavailable."""
+        conversation = await self._stores.conversations.get(generation.conversation_id)
+        for debt in generation.outbox:
+            if conversation is not None:
+                await self._pay(generation, conversation, debt)
+            elif isinstance(debt, EndStream):
+                await self._streams.end(generation.id)
+            await self._stores.generations.settle(generation.id, debt.id, answer_stored=_is_answer(generation, debt))
+
+    async def store(self, generation: Generation) -> Generation:
+        """Make its messages readable and say so in what comes back; the rest stays owed. Raises Unavailable.
+
+        What a reader is shown never waits for the bus or the streams.
+        """
+        stored = generation.answer_stored
+        for debt in generation.outbox:
+            if isinstance(debt, AppendMessage):
+                await self._append(debt)
+                stored = stored or _is_answer(generation, debt)
+        return replace(generation, answer_stored=stored)
+
+    async def store_all(self, conversation_id: str) -> None:
+        """Make every message that this conversation has acknowledged readable."""
+        for generation in await self._stores.generations.unsettled(conversation_id):
+            await self.store(generation)
+
+    async def _pay(self, generation: Generation, conversation: Conversation, debt: Debt) -> None:
+        match debt:
+            case AppendMessage(message=message):
+                await self._append(debt)
+                await self._facts.message_appended(message, generation.owner_id)
+            case RequestInference():
+                await self._request(generation, conversation, debt)
+            case EndStream():
+                await self._streams.end(generation.id)
+
+    async def _append(self, debt: AppendMessage) -> None:
+        await self._stores.chat_log.append(debt.message)
+        await self._stores.conversations.index(debt.message)
+
+    async def _request(self, generation: Generation, conversation: Conversation, debt: RequestInference) -> None:
+        """The prompt is read now, so that what an earlier crash held back is in it."""
+        if generation.state is not State.QUEUED:
+            return
+        await self.store_all(generation.conversation_id)
+        messages = ancestry(self._stores.chat_log, generation.conversation_id, generation.user_seq, CONTEXT_PAGE)
+        window = room(await self._catalogue.context_length(generation.model))
+        prompts = await assemble(conversation.system_prompt, messages, window)
+        await self._facts.inference_requested(generation, prompts, _key(generation, debt))
+
+
+def _key(generation: Generation, debt: RequestInference) -> str:
+    """At first the conversation, whose KV cache a worker may hold; later another, as that worker did not take it."""
+    first = generation.attempt == 0 and generation.queued_at == generation.created_at
+    return generation.conversation_id if first else debt.id
+
+
+def _is_answer(generation: Generation, debt: Debt) -> bool:
+    return isinstance(debt, AppendMessage) and debt.message.seq == generation.answer_seq

@@ -1,0 +1,138 @@
+"""The sweep: every second it finds what got stuck and moves it on, so that each generation ends within its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from datetime import timedelta
+
+from parley_conversation import metrics
+from parley_conversation.domain.generation import Generation
+from parley_conversation.domain.verdict import Patience, Verdict, judge
+from parley_conversation.endings import Endings
+from parley_conversation.handlers.leases import ATTEMPTS_USED_UP
+from parley_conversation.ports import Stores
+from parley_conversation.relay import Relay
+from parley_kit.clock import Clock
+from parley_kit.errors import ParleyError
+from parley_kit.logs import get_logger
+
+log = get_logger(__name__)
+
+ITEM_SECONDS = 5.0
+AT_ONCE = 16
+MOST_DEBTORS = 256
+MOST_PURGES = 16
+DEBT_AGE = timedelta(seconds=2)
+"""A debt this old is nobody's any more: who made it pays it within moments or has died."""
+PURGE_AGAIN = timedelta(seconds=10)
+"""What was on its way into a deleted conversation has arrived by then, and goes with the second purge."""
+
+
+class Sweep:
+    """Any number of them may run at once: all that they do is a compare-and-set, or can be done twice."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        relay: Relay,
+        endings: Endings,
+        clock: Clock,
+        patience: Patience,
+        interval: float,
+        most_active: int,
+    ) -> None:
+        self._stores = stores
+        self._relay = relay
+        self._endings = endings
+        self._clock = clock
+        self._patience = patience
+        self._interval = interval
+        self._most = 2 * most_active
+        self._purged: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.tick()
+            await self._clock.sleep(self._interval)
+
+    async def tick(self) -> None:
+        """One round. Never raises: what fails is logged, counted, and tried again in the next round."""
+        await self._attempt("overdue", self._sweep_overdue())
+        await self._attempt("debts", self._sweep_debts())
+        await self._attempt("purge", self._sweep_deleted())
+
+    async def _sweep_overdue(self) -> None:
+        now = self._clock.now()
+        overdue = await self._stores.generations.overdue(
+            now, now - self._patience.unclaimed, now - self._patience.cancel, self._most
+        )
+        verdicts = [(generation, judge(generation, now, self._patience)) for generation in overdue]
+        await self._all(
+            (verdict, self._carry_out(generation, verdict))
+            for generation, verdict in verdicts
+            if verdict is not Verdict.WAIT
+        )
+
+    async def _carry_out(self, generation: Generation, verdict: Verdict) -> None:
+        generations, now = self._stores.generations, self._clock.now()
+        match verdict:
+            case Verdict.CANCEL:
+                await self._endings.cancel(generation)
+            case Verdict.EXPIRE:
+                await self._endings.expire(generation)
+            case Verdict.FAIL:
+                await self._endings.fail(generation, ATTEMPTS_USED_UP)
+            case Verdict.REQUEUE:
+                if await generations.requeue(generation.id, generation.attempt, now):
+                    await self._pay(generation.id)
+            case Verdict.REQUEST_AGAIN:
+                if await generations.request_again(generation.id, now):
+                    await self._pay(generation.id)
+
+    async def _sweep_debts(self) -> None:
+        indebted = await self._stores.generations.indebted(self._clock.now() - DEBT_AGE, MOST_DEBTORS)
+        await self._all(("debt", self._relay.pay(generation)) for generation in indebted)
+
+    async def _sweep_deleted(self) -> None:
+        deleted = await self._stores.conversations.purgeable(MOST_PURGES)
+        await self._all(("purge", self._purge(conversation_id)) for conversation_id in deleted)
+
+    async def _purge(self, conversation_id: str) -> None:
+        """Twice, some seconds apart, before it is forgotten."""
+        await self._stores.generations.delete_of(conversation_id)
+        await self._stores.chat_log.delete(conversation_id)
+        first = self._purged.setdefault(conversation_id, self._clock.monotonic())
+        if self._clock.monotonic() - first >= PURGE_AGAIN.total_seconds():
+            await self._stores.conversations.purged(conversation_id)
+            del self._purged[conversation_id]
+
+    async def _pay(self, generation_id: str) -> None:
+        generation = await self._stores.generations.get(generation_id)
+        if generation is not None:
+            await self._relay.pay(generation)
+
+    async def _all(self, repairs: Iterable[tuple[str, Awaitable[None]]]) -> None:
+        """Each on its own, some at once: one that hangs or fails stops none of the others."""
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def repair(kind: str, work: Awaitable[None]) -> None:
+            async with room:
+                if await self._attempt(kind, work):
+                    metrics.REPAIRS.labels(kind).inc()
+
+        await asyncio.gather(*(repair(kind, work) for kind, work in repairs))
+
+    async def _attempt(self, kind: str, work: Awaitable[None]) -> bool:
+        try:
+            async with asyncio.timeout(ITEM_SECONDS):
+                await work
+        except (ParleyError, TimeoutError) as error:
+            log.warning("sweep_failed", kind=kind, reason=str(error) or "timeout")
+        except Exception:
+            log.exception("sweep_failed", kind=kind)
+        else:
+            return True
+        metrics.REPAIR_FAILURES.labels(kind).inc()
+        return False
