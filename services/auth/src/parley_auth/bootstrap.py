@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,27 +39,45 @@ class AuthService:
     address: str
 
 
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The use cases on their adapters, before any way in."""
+
+    accounts: Accounts
+    sessions: Sessions
+    upkeep: Upkeep
+    tokens: JwtAccessTokens
+    database: Database
+
+
 @asynccontextmanager
 async def open_auth(
     settings: AuthSettings, live: Live, clock: Clock, readiness: Readiness, hasher: PasswordHasher | None = None
 ) -> AsyncIterator[AuthService]:
     """Serve until the block ends. Raises ConfigError. `hasher` replaces argon2's default parameters."""
-    async with AsyncExitStack() as stack:
-        data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
-        tokens = JwtAccessTokens(await asyncio.to_thread(load_ring, settings))
-        database = await stack.enter_async_context(open_store(data_dir / DATABASE_FILE))
+    async with (
+        open_core(settings, live, clock, hasher or PasswordHasher()) as core,
+        _keep_up(core.upkeep),
+        _serve(settings, core, live, clock) as address,
+    ):
+        readiness.add("auth", lambda: _check(core.database))
+        yield AuthService(address)
+
+
+@asynccontextmanager
+async def open_core(settings: AuthSettings, live: Live, clock: Clock, hasher: PasswordHasher) -> AsyncIterator[Core]:
+    """The handlers, with their store and their pool open. Raises ConfigError."""
+    data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    tokens = JwtAccessTokens(await asyncio.to_thread(load_ring, settings))
+    async with (
+        open_store(data_dir / DATABASE_FILE) as database,
+        open_passwords(hasher, settings.auth_hash_threads, settings.auth_hash_queue) as passwords,
+    ):
         users, families = SqliteUsers(database), SqliteRefreshFamilies(database)
-        passwords = await stack.enter_async_context(
-            open_passwords(hasher or PasswordHasher(), settings.auth_hash_threads, settings.auth_hash_queue)
-        )
         throttle = Throttle(live, settings.attempts)
         sessions = Sessions(families, users, tokens, live, throttle, clock)
         accounts = Accounts(users, passwords, sessions, throttle, clock)
-        await stack.enter_async_context(_keep_up(Upkeep(families, tokens, live, clock)))
-        servicer = AuthServicer(accounts, sessions, tokens)
-        address = await stack.enter_async_context(_serve(settings, servicer, tokens, live, clock))
-        readiness.add("auth", lambda: _check(database))
-        yield AuthService(address)
+        yield Core(accounts, sessions, Upkeep(families, tokens, live, clock), tokens, database)
 
 
 def load_ring(settings: AuthSettings) -> KeyRing:
@@ -93,15 +111,14 @@ async def _keep_up(upkeep: Upkeep) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _serve(
-    settings: AuthSettings, servicer: AuthServicer, tokens: JwtAccessTokens, live: Live, clock: Clock
-) -> AsyncIterator[str]:
+async def _serve(settings: AuthSettings, core: Core, live: Live, clock: Clock) -> AsyncIterator[str]:
     async def own_keys() -> Mapping[str, Any]:
-        return tokens.jwks()
+        return core.tokens.jwks()
 
     verifier = TokenVerifier(own_keys, live.is_revoked, clock)
     # No method is for services, so nobody knows this token.
     guard = Guard(ACCESS, verifier.verify, service_token=secrets.token_urlsafe())
+    servicer = AuthServicer(core.accounts, core.sessions, core.tokens)
     register = [lambda server: auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, server)]
     async with open_server(register, guard, settings.auth_host, settings.auth_port) as server:
         yield f"{settings.auth_host}:{server.port}"
