@@ -1,0 +1,155 @@
+"""The engine's process: it ends with its parent, and its death is survived."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from safetensors.torch import load_file, save_file
+
+from parley_kit.errors import BadInput, Internal, Unavailable
+from parley_worker.backends.torch import Checkpoint, TorchBackend, open_torch_backend
+from parley_worker.config import EngineConfig
+from parley_worker.core import ChatMessage, Job, Prefix, SamplingParams
+from parley_worker.engine.client import EngineClient
+from parley_worker.engine.errors import EngineConfigError
+
+HELLO = (ChatMessage("user", "hello"),)
+LONG = Job("long", HELLO, SamplingParams(temperature=0, ignore_eos=True))
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from parley_worker.config import EngineConfig
+from parley_worker.engine.client import EngineClient
+
+async def main():
+    async with EngineClient(EngineConfig(Path(sys.argv[1]), threads=1)) as client:
+        print(client.pid, flush=True)
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(checkpoint: Path) -> AsyncIterator[EngineClient]:
+    async with EngineClient(EngineConfig(checkpoint, threads=1), restart_delay=0.01) as opened:
+        yield opened
+
+
+@pytest.fixture
+def backend(client: EngineClient, checkpoint: Path) -> TorchBackend:
+    return TorchBackend(Checkpoint.read(EngineConfig(checkpoint)), client, "tiny")
+
+
+async def until(condition: Callable[[], bool], seconds: float = 40) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is awaited is the state of another process
+            await asyncio.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; a zombie that only waits to be counted does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_signals_to_the_group_leave_the_engine_to_its_parent(backend: TorchBackend, client: EngineClient) -> None:
+    pid = client.pid
+    assert pid
+    async with aclosing(backend.generate(LONG)) as answer:
+        await anext(answer)
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+        assert [chunk async for chunk in answer][-1].finish_reason
+    assert client.pid == pid
+
+
+async def test_when_the_engine_dies_jobs_are_unavailable_until_it_is_back(
+    backend: TorchBackend, client: EngineClient
+) -> None:
+    expected = [chunk async for chunk in backend.generate(LONG)]
+    async with aclosing(backend.generate(LONG)) as answer:
+        first = await anext(answer)
+        pid = client.pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(Unavailable):
+            async for _ in answer:
+                pass
+    assert not backend.ready
+    with pytest.raises(Unavailable):
+        await anext(backend.generate(LONG))
+    await until(lambda: backend.ready)
+    assert client.pid != pid
+    resumed = Job("long", HELLO, LONG.params, Prefix(first.token_ids, first.text))
+    rest = [chunk async for chunk in backend.generate(resumed)]
+    assert first.text + "".join(chunk.text for chunk in rest) == "".join(chunk.text for chunk in expected)
+
+
+async def test_leaving_the_context_ends_the_process(checkpoint: Path) -> None:
+    async with EngineClient(EngineConfig(checkpoint, threads=1)) as client:
+        pid = client.pid
+    assert pid
+    assert not alive(pid)
+
+
+async def test_the_engine_dies_with_a_parent_that_is_killed(checkpoint: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PARENT, str(checkpoint), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert parent.stdout
+        pid = int(await asyncio.wait_for(parent.stdout.readline(), 40))
+        assert alive(pid)
+    finally:
+        parent.kill()
+        await parent.wait()
+    await until(lambda: not alive(pid), seconds=5)
+
+
+async def test_a_broken_folder_is_one_readable_line(checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).symlink_to(checkpoint / name)
+    with pytest.raises(EngineConfigError, match=r"model\.safetensors: is missing"):
+        async with open_torch_backend(EngineConfig(tmp_path, threads=1)):
+            raise AssertionError("opened")
+
+
+async def test_a_window_of_memory_that_is_too_small_shrinks_the_window(checkpoint: Path) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    token_bytes = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"] * 4
+    engine = EngineConfig(checkpoint, threads=1, kv_bytes=50 * token_bytes)
+    async with open_torch_backend(engine) as backend:
+        assert (backend.model.context_length, backend.model.capacity) == (50, 1)
+        with pytest.raises(BadInput, match="window"):
+            await anext(backend.generate(Job("a", (ChatMessage("user", "x" * 60),))))
+        chunks = [chunk async for chunk in backend.generate(LONG)]
+        usage = chunks[-1].usage
+        assert usage
+        assert usage.prompt_tokens + usage.completion_tokens == 50
+
+
+async def test_scores_that_are_not_finite_are_an_error_of_the_job(new_checkpoint: Callable[..., Path]) -> None:
+    folder = new_checkpoint()
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"][0] = float("inf")
+    save_file(weights, folder / "model.safetensors")
+    async with open_torch_backend(EngineConfig(folder, threads=1)) as backend:
+        for _ in range(2):
+            with pytest.raises(Internal, match="not finite"):
+                await anext(backend.generate(LONG))
+        assert backend.ready
