@@ -58,7 +58,7 @@ model: setup ## train the bundled model anew (an hour on two cores)
 	$(BIN)/python -m train
 
 bench: setup ## measure; numbers side by side in one run
-	@for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@for script in tests/bench/*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
 
 cluster: ## the real servers and every service as its own process (comes with the next version)
 	@echo "make cluster is not part of this version: the adapters for Kafka, Cassandra, MongoDB and Redis come next" >&2; exit 2
