@@ -92,10 +92,16 @@ def drive() -> Drive:
     """Runs a model on requests, each of which arrives before the step of its key, until all are answered."""
 
     def run(
-        folder: Path, arrivals: Mapping[int, list[Request]], *, slots: int = 8, window: int = 160, budget: int = 512
+        folder: Path,
+        arrivals: Mapping[int, list[Request]],
+        *,
+        slots: int = 8,
+        window: int = 160,
+        budget: int = 512,
+        dtype: torch.dtype = torch.float32,
     ) -> Answers:
         scheduler = Scheduler(slots, window, budget)
-        runner = Runner(load_model(folder, torch.float32, torch.device("cpu")), slots, window)
+        runner = Runner(load_model(folder, dtype, torch.device("cpu")), slots, window)
         answers: Answers = {}
         step_number = 0
         while step_number <= max(arrivals) or not scheduler.idle:

@@ -111,7 +111,7 @@ async def test_closing_the_iterator_frees_the_slot(backend: Backend) -> None:
         await anext(answer)
     waiting = asyncio.create_task(collect(backend, job(2)))
     for answer in endless:
-        await answer.aclose()  # type: ignore[attr-defined]
+        await answer.aclose()
     assert len(tokens_of(await asyncio.wait_for(waiting, 5))) == 2
 
 
@@ -164,6 +164,6 @@ async def test_a_prefix_whose_text_is_not_that_of_its_tokens_is_refused(backend:
 
 
 async def test_an_abandoned_answer_leaves_nothing_behind(backend: Backend) -> None:
-    async with aclosing(backend.generate(job(50))) as answer:  # type: ignore[type-var]
+    async with aclosing(backend.generate(job(50))) as answer:
         await anext(answer)
     assert len(tokens_of(await collect(backend, job(5)))) == 5

@@ -44,7 +44,7 @@ class Oracle:
     def __init__(self, folder: Path) -> None:
         self._model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
-    def answer(self, prompt: Iterable[int], max_tokens: int, *, eos: int | None = None, **settings: float) -> list[int]:
+    def answer(self, prompt: Iterable[int], max_tokens: int, *, eos: int | None = None, **settings: Any) -> list[int]:
         ids = torch.tensor([list(prompt)])
         answer = self._model.generate(
             ids,
