@@ -1,0 +1,23 @@
+"""What the gateway reads from the environment."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from parley_kit.settings import Settings
+
+
+class GatewaySettings(Settings):
+    """One gateway process."""
+
+    gateway_host: str = Field("127.0.0.1", description="the address that the gateway listens on")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="the gateway's port; 0: a free one")
+    auth_address: str = Field(description="host:port of the auth service")
+    conversation_address: str = Field(description="host:port of the conversation service")
+    gateway_origins: list[str] = Field(
+        default_factory=list, description="origins, besides the gateway's own, whose pages may call it (a JSON list)"
+    )
+    gateway_max_streams: int = Field(1000, ge=1, description="WebSockets and event streams open at once")
+    gateway_trust_forwarded: bool = Field(
+        False, description="take the client's address from X-Forwarded-For: only behind a proxy that sets it"
+    )
