@@ -5,11 +5,8 @@ from __future__ import annotations
 from parley_proto.conversation.v1 import types_pb2 as types
 from parley_proto.events.v1.events_pb2 import GenerationCompleted
 from parley_worker.backends.scripted import ScriptedBackend
+from parley_worker.testing.backends import words
 from parley_worker.testing.platform import Platform
-
-
-def words(start: int, end: int) -> str:
-    return "".join(f"w{index} " for index in range(start, end))
 
 
 async def test_an_answer_is_streamed_and_completed_with_its_whole_text(platform: Platform) -> None:

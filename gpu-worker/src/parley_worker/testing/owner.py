@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from parley_kit.clock import Clock
 from parley_kit.errors import ParleyError
 from parley_proto.conversation.v1 import worker_pb2 as worker
 from parley_proto.conversation.v1.worker_pb2_grpc import WorkerServiceServicer
+from parley_worker.testing.wakeup import Wakeup
 
 
 @dataclass
@@ -24,9 +25,13 @@ class Owned:
     finished: bool = False
 
 
+async def _nothing(generation_id: str) -> None:
+    pass
+
+
 @dataclass
 class GenerationOwner(WorkerServiceServicer):
-    """Set `error` to make every call fail with it, as while the service is away."""
+    """Set `error` to make every call fail with it, as while the service is away. `called` tells of each call."""
 
     clock: Clock
     on_release: Callable[[str], None]
@@ -35,11 +40,15 @@ class GenerationOwner(WorkerServiceServicer):
     heartbeats: list[worker.HeartbeatRequest] = field(default_factory=list)
     claims: list[worker.ClaimRequest] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    before_claim: Callable[[str], Awaitable[None]] = _nothing
     error: ParleyError | None = None
+    failures: int = 0
+    called: Wakeup = field(default_factory=Wakeup)
 
     async def Claim(self, request: worker.ClaimRequest, context: Any) -> worker.ClaimResponse:  # noqa: N802
         self._answerable()
         self.claims.append(request)
+        await self.before_claim(request.generation_id)
         owned = self.generations.get(request.generation_id)
         if owned is None or owned.holder or owned.cancelled or owned.finished:
             return worker.ClaimResponse(outcome=worker.ClaimResponse.OUTCOME_REFUSED)
@@ -75,5 +84,7 @@ class GenerationOwner(WorkerServiceServicer):
         return owned is not None and (owned.holder, owned.attempt) == (worker_id, lease.attempt)
 
     def _answerable(self) -> None:
+        self.called.notify()
         if self.error is not None:
+            self.failures += 1
             raise self.error

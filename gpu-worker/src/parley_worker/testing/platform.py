@@ -10,7 +10,7 @@ from datetime import timedelta
 from parley_bus.base import Consumer, Record
 from parley_bus.events import GENERATION_EVENTS, from_record, inference_topic, to_record
 from parley_bus.memory import MemoryBus
-from parley_kit.clock import Clock
+from parley_kit.clock import Clock, ManualClock
 from parley_kit.context import Principal
 from parley_kit.errors import Unauthenticated
 from parley_kit.grpc import Access, Guard, open_channel, open_server
@@ -26,6 +26,7 @@ from parley_worker.endings import Event
 from parley_worker.testing.owner import GenerationOwner, Owned
 from parley_worker.worker import Worker
 
+STREAM_SECONDS = 3600.0
 TOKEN = "between services"
 SERVICE = "/parley_proto.conversation.v1.WorkerService"
 
@@ -36,7 +37,8 @@ class Platform:
     def __init__(self, clock: Clock, model: str) -> None:
         self.clock = clock
         self.bus = MemoryBus()
-        self.live = MemoryLive(clock)
+        self._live_clock = ManualClock()
+        self.live = MemoryLive(self._live_clock, lifetime=STREAM_SECONDS)
         self.owner = GenerationOwner(clock, self._request_again)
         self.address = ""
         self.ends: Consumer
@@ -96,6 +98,14 @@ class Platform:
             worker = Worker(backend, coordinator, self.bus, self.live, self.clock)
             async with worker.serve():
                 yield worker
+
+    def lose_streams(self) -> None:
+        """As when the store of the streams comes back empty."""
+        self._live_clock.advance(STREAM_SECONDS)
+
+    async def no_end(self) -> bool:
+        """Whether no terminal event waits now."""
+        return not await self.ends.fetch(1, timeout=0.0)
 
     def _request_again(self, generation_id: str) -> None:
         task = asyncio.create_task(self.offer(generation_id))
