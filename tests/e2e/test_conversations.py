@@ -125,8 +125,8 @@ async def test_every_node_is_found_by_its_id(ada: Person) -> None:
         sent["userMessage"]["id"]: "Message",
         sent["generation"]["id"]: "Generation",
     }
-    for id, kind in nodes.items():
-        assert (await ada.data(NODE, id=id))["node"] == {"__typename": kind, "id": id}
+    for node_id, kind in nodes.items():
+        assert (await ada.data(NODE, id=node_id))["node"] == {"__typename": kind, "id": node_id}
 
 
 async def test_the_models_come_with_the_default_first_and_available(ada: Person) -> None:

@@ -27,6 +27,15 @@ query {
 fragment T on __Type { name kind ofType { name kind ofType { name kind ofType { name kind } } } }
 """
 
+SEND_BELOW = """
+mutation ($id: ID!, $own: ID!) {
+  sendMessage(input: {conversationId: $own, parentId: $id, content: "x"}) { generation { id } }
+}
+"""
+LIST_TO_LEAF = """
+query ($id: ID!, $own: ID!) { conversation(id: $own) { messages(leaf: $id) { edges { node { id content } } } } }
+"""
+
 # Each place where the schema takes an id: what kind of object it names, and a document that names it alone.
 PLACES: dict[str, tuple[str, str]] = {
     "Query.node(id)": ("any", "query ($id: ID!) { node(id: $id) { id } }"),
@@ -41,11 +50,7 @@ PLACES: dict[str, tuple[str, str]] = {
         "conversation",
         'mutation ($id: ID!) { sendMessage(input: {conversationId: $id, content: "x"}) { generation { id } } }',
     ),
-    "Mutation.sendMessage(input.parentId)": (
-        "message",
-        "mutation ($id: ID!, $own: ID!) {"
-        ' sendMessage(input: {conversationId: $own, parentId: $id, content: "x"}) { generation { id } } }',
-    ),
+    "Mutation.sendMessage(input.parentId)": ("message", SEND_BELOW),
     "Mutation.regenerate(input.messageId)": (
         "answer",
         "mutation ($id: ID!) { regenerate(input: {messageId: $id}) { generation { id } } }",
@@ -55,10 +60,7 @@ PLACES: dict[str, tuple[str, str]] = {
         "generation",
         "subscription ($id: ID!) { generation(id: $id) { __typename ... on TokenDelta { text } } }",
     ),
-    "Conversation.messages(leaf)": (
-        "message",
-        "query ($id: ID!, $own: ID!) { conversation(id: $own) { messages(leaf: $id) { edges { node { id content } } } } }",
-    ),
+    "Conversation.messages(leaf)": ("message", LIST_TO_LEAF),
 }
 
 
@@ -68,10 +70,13 @@ class Objects:
     def __init__(self, ada: Person, bob: Person, hers: dict[str, str], his_conversation: str) -> None:
         self.ada, self.bob, self.hers, self.his_conversation = ada, bob, hers, his_conversation
 
-    def ids(self, kind: str) -> dict[str, str]:
-        """Her ids that name an object of `kind`, and one that names nothing."""
+    def attempts(self, place: str) -> dict[str, Json]:
+        """Variables that name each of her objects that fit the place, and some that name nothing."""
+        kind = PLACES[place][0]
         kinds = [name for name in self.hers if kind in {"any", name} or (kind, name) == ("message", "answer")]
-        return {"absent": str(uuid.uuid4()), **{name: self.hers[name] for name in kinds}}
+        ids = {"absent": str(uuid.uuid4()), **{name: self.hers[name] for name in kinds}}
+        own = {"own": self.his_conversation} if "$own" in PLACES[place][1] else {}
+        return {name: {"id": object_id, **own} for name, object_id in ids.items()}
 
 
 @pytest.fixture
@@ -108,11 +113,10 @@ CASES = [(place, transport) for place in PLACES for transport in transports_of(p
 
 @pytest.mark.parametrize(("place", "transport"), CASES)
 async def test_anothers_id_looks_exactly_like_an_absent_one(objects: Objects, place: str, transport: str) -> None:
-    kind, document = PLACES[place]
     answers = {}
-    for name, id in objects.ids(kind).items():
-        variables = {"id": id} | ({"own": objects.his_conversation} if "$own" in document else {})
-        answers[name] = _without_ids(await ask(objects.bob.http, transport, objects.bob.token, document, variables))
+    for name, variables in objects.attempts(place).items():
+        answer = await ask(objects.bob.http, transport, objects.bob.token, PLACES[place][1], variables)
+        answers[name] = _without_ids(answer)
     absent = answers["absent"]
     assert all(answer == absent for answer in answers.values()), answers
     if absent.get("errors"):
@@ -124,10 +128,8 @@ async def test_anothers_id_looks_exactly_like_an_absent_one(objects: Objects, pl
 
 async def test_what_bob_tried_left_no_trace_at_adas(objects: Objects) -> None:
     for place, transport in CASES:
-        kind, document = PLACES[place]
-        for id in objects.ids(kind).values():
-            variables = {"id": id} | ({"own": objects.his_conversation} if "$own" in document else {})
-            await ask(objects.bob.http, transport, objects.bob.token, document, variables)
+        for variables in objects.attempts(place).values():
+            await ask(objects.bob.http, transport, objects.bob.token, PLACES[place][1], variables)
     conversation = objects.hers["conversation"]
     assert [message["content"] for message in await objects.ada.messages(conversation)] == ["Secret", "w0 "]
     data = await objects.ada.data("query ($id: ID!) { conversation(id: $id) { title } }", id=conversation)
@@ -136,10 +138,8 @@ async def test_what_bob_tried_left_no_trace_at_adas(objects: Objects) -> None:
 
 async def test_without_a_token_no_operation_says_anything(objects: Objects) -> None:
     for place, transport in CASES:
-        kind, document = PLACES[place]
-        for id in objects.ids(kind).values():
-            variables = {"id": id} | ({"own": objects.his_conversation} if "$own" in document else {})
-            answer = await ask(objects.bob.http, transport, "", document, variables)
+        for variables in objects.attempts(place).values():
+            answer = await ask(objects.bob.http, transport, "", PLACES[place][1], variables)
             assert code_of(answer) == "UNAUTHENTICATED", (place, transport)
 
 

@@ -9,7 +9,6 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from parley_kit import lifecycle
 from parley_kit.clock import Clock, SystemClock
@@ -50,7 +49,7 @@ async def _announced(
             status.update(f"Waiting for {platform.model.name}")
             await _until_ready(readiness, clock)
             status.stop()
-            console.print(_welcome(platform, settings, log_file), soft_wrap=True)
+            console.print(_welcome(platform, settings, log_file), soft_wrap=True, highlight=False)
             yield platform
             status.update("Stopping Parley")
             status.start()
@@ -63,16 +62,15 @@ async def _until_ready(readiness: Readiness, clock: Clock) -> None:
         await clock.sleep(POLL_SECONDS)
 
 
-def _welcome(platform: Platform, settings: PlatformSettings, log_file: Path | None) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.title = "Parley is ready"
-    table.title_justify = "left"
-    table.title_style = "bold green"
-    table.add_row("Address", f"[link={platform.url}/graphql]{platform.url}/graphql[/link]")
-    table.add_row("Model", f"{platform.model.name}, {platform.model.context_length:,} tokens of context")
-    table.add_row("Data", str(settings.base.data_dir.resolve()))
-    if log_file:
-        table.add_row("Logs", str(log_file.resolve()))
-    table.add_row("Try", "[bold]parley chat[/bold] in another terminal, or open the address in a browser")
-    table.add_row("Stop", "Ctrl-C")
-    return table
+def _welcome(platform: Platform, settings: PlatformSettings, log_file: Path | None) -> str:
+    address = f"{platform.url}/graphql"
+    lines = {
+        "Address": f"[link={address}]{address}[/link]",
+        "Model": f"{platform.model.name}, {platform.model.context_length:,} tokens of context",
+        "Data": str(settings.base.data_dir.resolve()),
+        **({"Logs": str(log_file.resolve())} if log_file else {}),
+        "Try": "[bold]parley chat[/bold] in another terminal, or open the address in a browser",
+        "Stop": "Ctrl-C",
+    }
+    shown = "\n".join(f"  {name:<9}{value}" for name, value in lines.items())
+    return f"[bold green]Parley is ready[/bold green]\n{shown}"

@@ -64,6 +64,8 @@ def examine(data_dir: Path | None, port: int | None, model: str | None) -> Itera
 
 def _table(findings: list[Finding]) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for _ in range(3):
+        table.add_column(overflow="fold")
     for finding in findings:
         table.add_row(finding.name, MARKS[finding.status], escape(finding.detail))
         if finding.fix:
