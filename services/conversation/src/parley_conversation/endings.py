@@ -25,9 +25,7 @@ class Endings:
     async def apply(self, generation_id: str, attempt: int, ending: Ending) -> bool:
         """The end that a worker told. False: that attempt no longer counts, and nothing changed. Raises Unavailable."""
         generation = await self._generations.get(generation_id)
-        if generation is None or generation.state.terminal or generation.attempt != attempt:
-            return False
-        return await self._finish(generation, ending) is not None
+        return generation is not None and await self._finish(generation, attempt, ending) is not None
 
     async def cancel(self, generation: Generation) -> Generation | None:
         return await self._force(generation, State.CANCELLED, FinishReason.CANCELLED, None)
@@ -57,11 +55,11 @@ class Endings:
             except Fenced:
                 return None
             text, began = streamed(deltas or (), generation.attempt)
-        return await self._finish(generation, Ending(state, text, began, reason, failure=failure))
+        return await self._finish(generation, generation.attempt, Ending(state, text, began, reason, failure=failure))
 
-    async def _finish(self, generation: Generation, ending: Ending) -> Generation | None:
+    async def _finish(self, generation: Generation, attempt: int, ending: Ending) -> Generation | None:
         now = self._clock.now()
-        finished = await self._generations.finish(generation.id, generation.attempt, settle(generation, ending, now))
+        finished = await self._generations.finish(generation.id, attempt, settle(generation, ending, now))
         if finished is None:
             return None
         metrics.GENERATIONS_FINISHED.labels(finished.state).inc()

@@ -31,7 +31,7 @@ class ConversationSettings(Settings):
     generation_seconds: PositiveFloat = Field(600, description="deadline of an answer, from its request on")
     lease_seconds: PositiveFloat = Field(6, description="how long a worker holds an answer without a heartbeat")
     sweep_seconds: PositiveFloat = Field(1, description="interval of the sweep that repairs what got stuck")
-    unclaimed_seconds: PositiveFloat = Field(10, description="a request that no worker took is published again after")
+    unclaimed_seconds: PositiveFloat = Field(3, description="a request that no worker took is published again after")
     cancel_seconds: PositiveFloat = Field(1.5, description="a stop that the worker does not answer is forced after")
     model_fresh_seconds: PositiveFloat = Field(7, description="a model is available for this long after a heartbeat")
 

@@ -26,7 +26,7 @@ class Patience:
     answer to a stop.
     """
 
-    unclaimed: timedelta = timedelta(seconds=10)
+    unclaimed: timedelta = timedelta(seconds=3)
     cancel: timedelta = timedelta(seconds=1.5)
 
 
