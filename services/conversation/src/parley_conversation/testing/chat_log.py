@@ -32,7 +32,14 @@ class LogContract(StoresHarness):
 
     async def test_content_is_kept_byte_for_byte(self, chat_log: ChatLog) -> None:
         """Blanks at the ends, U+0000, every newline, combining signs, emoji, 100,000 code points."""
-        contents = ["  \r\n\t x \n", "a\0b\0", "e\u0301 \ufeff\u2028", "👩‍👩‍👧‍👦", "😀" * 100_000, "'; DROP TABLE messages; --"]
+        contents = [
+            "  \r\n\t x \n",
+            "a\0b\0",
+            "e\u0301 \ufeff\u2028",
+            "👩‍👩‍👧‍👦",
+            "😀" * 100_000,
+            "'; DROP TABLE messages; --",
+        ]
         made = _messages(contents)
         await _append(chat_log, made)
         assert await chat_log.get(made[0].conversation_id, [each.seq for each in made]) == made

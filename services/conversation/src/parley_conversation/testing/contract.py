@@ -1,4 +1,4 @@
-"""The contracts of `parley_conversation.ports`. An adapter's test is a subclass of each with the fixture of `StoresHarness`."""
+"""The contracts of the ports. An adapter's test is a subclass of each, with the fixture of `StoresHarness`."""
 
 from __future__ import annotations
 

@@ -140,7 +140,8 @@ class ListingContract(StoresHarness):
         while page := await conversations.find(_next(owner, 3, seen)):
             assert len(page) <= 3
             seen += page
-        assert ids(seen) == ids(sorted(made, key=lambda each: (each.updated_at, each.id), reverse=True))
+        made.sort(key=lambda each: (each.updated_at, each.id), reverse=True)
+        assert ids(seen) == ids(made)
 
 
 def _next(owner: str, first: int, seen: list[Conversation]) -> ConversationQuery:

@@ -11,31 +11,31 @@ from parley_conversation.domain.conversation import Message
 from parley_kit.sqlite import Database
 
 BUCKET = 5000
-DELETE_BATCH = 5000
+DELETE_BATCH = 500
 
 _APPEND = (
     f"INSERT INTO messages (bucket, {', '.join(MESSAGE_COLUMNS)}) "  # noqa: S608 - column names
-    f"VALUES (:seq / {BUCKET}, {', '.join(':' + name for name in MESSAGE_COLUMNS)}) ON CONFLICT DO NOTHING"
+    f"VALUES (:seq / {BUCKET}, {', '.join(':' + name for name in MESSAGE_COLUMNS)}) "
+    "ON CONFLICT (conversation_id, bucket, seq) DO NOTHING"
 )
 _BEFORE = """
 SELECT * FROM messages WHERE conversation_id = ? AND (bucket, seq) < (?, ?)
 ORDER BY bucket DESC, seq DESC LIMIT ?
 """
-_GET = """
+_GET = f"""
 SELECT m.* FROM json_each(?) AS wanted
-JOIN messages AS m ON m.conversation_id = ? AND m.bucket = wanted.value / 5000 AND m.seq = wanted.value
-"""
+JOIN messages AS m ON m.conversation_id = ? AND m.bucket = wanted.value / {BUCKET} AND m.seq = wanted.value
+"""  # noqa: S608 - a constant
 _LOCATE = "SELECT m.* FROM json_each(?) AS wanted JOIN messages AS m ON m.id = wanted.value"
 _SIBLINGS = """
 SELECT m.parent_seq, m.id FROM json_each(?) AS parent
 JOIN messages AS m ON m.conversation_id = ? AND m.parent_seq IS parent.value ORDER BY m.seq
 """
-_DELETE_BATCH = """
-DELETE FROM messages WHERE conversation_id = :id AND (bucket, seq) <= (
-    SELECT bucket, seq FROM messages WHERE conversation_id = :id ORDER BY bucket, seq LIMIT 1 OFFSET :last
+_DELETE_SOME = """
+DELETE FROM messages WHERE (conversation_id, bucket, seq) IN (
+    SELECT conversation_id, bucket, seq FROM messages WHERE conversation_id = ? ORDER BY bucket, seq LIMIT ?
 )
 """
-_DELETE_REST = "DELETE FROM messages WHERE conversation_id = ?"
 _ABOVE_ALL = 2**62
 
 
@@ -70,10 +70,9 @@ class SqliteChatLog:
 
     async def delete(self, conversation_id: str) -> None:
         """In batches, so that other writers get their turn between them."""
-        batch = {"id": conversation_id, "last": DELETE_BATCH - 1}
-        while await self._database.write(lambda db: db.execute(_DELETE_BATCH, batch).rowcount):
+        batch = (conversation_id, DELETE_BATCH)
+        while await self._database.write(lambda db: db.execute(_DELETE_SOME, batch).rowcount):
             pass
-        await self._database.write(lambda db: db.execute(_DELETE_REST, (conversation_id,)))
 
     async def _messages(self, query: str, arguments: tuple[object, ...]) -> Sequence[Message]:
         def run(db: sqlite3.Connection) -> list[Message]:

@@ -23,7 +23,7 @@ SELECT c.* FROM json_each(?) AS wanted JOIN conversations AS c ON c.id = wanted.
 """
 _UPDATE = """
 UPDATE conversations SET title = coalesce(:title, title), archived = coalesce(:archived, archived),
-    model = coalesce(:model, model), updated_at = :now,
+    model = coalesce(:model, model), updated_at = max(updated_at, :now),
     system_prompt = CASE WHEN :system_prompt IS NULL THEN system_prompt ELSE nullif(:system_prompt, '') END
 WHERE id = :id AND deleted = 0 RETURNING *
 """
@@ -33,15 +33,17 @@ WHERE id = ? AND deleted = 0 RETURNING last_seq
 """
 _ENTITLE = "UPDATE conversations SET title = ? WHERE id = ? AND title = '' AND deleted = 0"
 _DELETE = "UPDATE conversations SET deleted = 1 WHERE id = ? AND deleted = 0"
-_FORGET = "DELETE FROM conversations WHERE id = ? AND deleted = 1"
+_IS_DELETED = "SELECT 1 FROM conversations WHERE id = ? AND deleted = 1"
 _FIND = """
-SELECT * FROM conversations WHERE owner_id = :owner AND archived = :archived AND deleted = 0
-    AND (:after_at IS NULL OR (updated_at, id) < (:after_at, :after_id))
-    {search}
+SELECT * FROM conversations
+WHERE owner_id = :owner AND archived = :archived AND deleted = 0 {filters}
 ORDER BY updated_at DESC, id DESC LIMIT :first
 """
-# Each word alone, since one may stand in the title and another in a message.
-_HAS_WORD = "AND id IN (SELECT conversation_id FROM words WHERE words MATCH :word{number})"
+_AFTER = "AND (updated_at, id) < (:after_at, :after_id)"
+# Each term alone, since one may stand in the title and another in a message.
+_HAS_TERM = """AND id IN (
+    SELECT row.conversation_id FROM words JOIN word_rows AS row ON row.id = words.rowid WHERE words MATCH :term{number}
+)"""
 
 
 class SqliteConversations:
@@ -62,7 +64,7 @@ class SqliteConversations:
 
         def run(db: sqlite3.Connection) -> None:
             db.execute(_INSERT, row)
-            search.index(db, conversation.id, search.TITLE_SEQ, conversation.title)
+            search.index_title(db, conversation.id, conversation.title)
 
         await self._database.write(run)
 
@@ -70,23 +72,22 @@ class SqliteConversations:
         return next(iter(await self.get_many([conversation_id])), None)
 
     async def get_many(self, conversation_ids: Sequence[str]) -> Sequence[Conversation]:
-        return await self._find(_GET_MANY, (json.dumps(list(dict.fromkeys(conversation_ids))),))
+        wanted = json.dumps(list(dict.fromkeys(conversation_ids)))
+
+        def run(db: sqlite3.Connection) -> list[Conversation]:
+            return [to_conversation(row) for row in db.execute(_GET_MANY, (wanted,))]
+
+        return await self._database.read(run)
 
     async def find(self, query: ConversationQuery) -> Sequence[Conversation]:
-        words = search.match_expressions(query.owner_id, query.search or "")
-        if query.search and query.search.strip() and not words:
-            return []
-        after_at, after_id = query.after or (None, None)
-        arguments: dict[str, Any] = {
-            "owner": query.owner_id,
-            "archived": query.archived,
-            "after_at": to_seconds(after_at),
-            "after_id": after_id,
-            "first": query.first,
-            **{f"word{number}": word for number, word in enumerate(words)},
-        }
-        has_words = " ".join(_HAS_WORD.format(number=number) for number in range(len(words)))
-        return await self._find(_FIND.format(search=has_words), arguments)
+        def run(db: sqlite3.Connection) -> list[Conversation]:
+            terms = search.expressions(db, query.owner_id, query.search or "")
+            if not terms and query.search and not query.search.isspace():
+                return []
+            statement, arguments = _listing(query, terms)
+            return [to_conversation(row) for row in db.execute(statement, arguments)]
+
+        return await self._database.read(run)
 
     async def update(self, conversation_id: str, changes: ConversationChanges, now: datetime) -> Conversation | None:
         arguments = {
@@ -101,7 +102,7 @@ class SqliteConversations:
         def run(db: sqlite3.Connection) -> Conversation | None:
             row = db.execute(_UPDATE, arguments).fetchone()
             if row is not None and changes.title is not None:
-                search.index(db, conversation_id, search.TITLE_SEQ, changes.title)
+                search.index_title(db, conversation_id, changes.title)
             return None if row is None else to_conversation(row)
 
         return await self._database.write(run)
@@ -109,7 +110,7 @@ class SqliteConversations:
     async def entitle(self, conversation_id: str, title: str) -> None:
         def run(db: sqlite3.Connection) -> None:
             if db.execute(_ENTITLE, (title, conversation_id)).rowcount:
-                search.index(db, conversation_id, search.TITLE_SEQ, title)
+                search.index_title(db, conversation_id, title)
 
         await self._database.write(run)
 
@@ -128,15 +129,30 @@ class SqliteConversations:
 
     async def purged(self, conversation_id: str) -> None:
         """In batches, so that other writers get their turn between them."""
-        while await self._database.write(lambda db: search.forget_some(db, conversation_id)):
+
+        def forget_some(db: sqlite3.Connection) -> bool:
+            if db.execute(_IS_DELETED, (conversation_id,)).fetchone() is None:
+                return False
+            more = search.forget_some(db, conversation_id)
+            if not more:
+                db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
+            return more
+
+        while await self._database.write(forget_some):
             pass
-        await self._database.write(lambda db: db.execute(_FORGET, (conversation_id,)))
 
     async def index(self, message: Message) -> None:
-        await self._database.write(lambda db: search.index(db, message.conversation_id, message.seq, message.content))
+        def run(db: sqlite3.Connection) -> None:
+            search.index_message(db, message.conversation_id, message.seq, message.content)
 
-    async def _find(self, query: str, arguments: tuple[object, ...] | dict[str, Any]) -> Sequence[Conversation]:
-        def run(db: sqlite3.Connection) -> list[Conversation]:
-            return [to_conversation(row) for row in db.execute(query, arguments)]
+        await self._database.write(run)
 
-        return await self._database.read(run)
+
+def _listing(query: ConversationQuery, terms: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    filters = [_HAS_TERM.format(number=number) for number in range(len(terms))]
+    arguments: dict[str, Any] = {f"term{number}": term for number, term in enumerate(terms)}
+    arguments |= {"owner": query.owner_id, "archived": query.archived, "first": query.first}
+    if query.after is not None:
+        filters.append(_AFTER)
+        arguments |= {"after_at": to_seconds(query.after[0]), "after_id": query.after[1]}
+    return _FIND.format(filters=" ".join(filters)), arguments

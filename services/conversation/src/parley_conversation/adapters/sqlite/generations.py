@@ -50,7 +50,8 @@ _UNSETTLED = """
 SELECT * FROM generations
 WHERE conversation_id = ? AND (state IN ('queued', 'running') OR outbox <> '[]') ORDER BY user_seq, created_at
 """
-_DELETE_OF = "DELETE FROM generations WHERE conversation_id = ?"
+_DELETE_SOME = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE conversation_id = ? LIMIT ?)"
+DELETE_BATCH = 500
 
 Rule = Callable[[Generation], Generation | None]
 
@@ -179,7 +180,10 @@ class SqliteGenerations:
         return await self._find(_UNSETTLED, (conversation_id,))
 
     async def delete_of(self, conversation_id: str) -> None:
-        await self._database.write(lambda db: db.execute(_DELETE_OF, (conversation_id,)))
+        """In batches, so that other writers get their turn between them."""
+        batch = (conversation_id, DELETE_BATCH)
+        while await self._database.write(lambda db: db.execute(_DELETE_SOME, batch).rowcount):
+            pass
 
     async def _find(self, query: str, arguments: tuple[object, ...] | dict[str, object]) -> Sequence[Generation]:
         def run(db: sqlite3.Connection) -> list[Generation]:

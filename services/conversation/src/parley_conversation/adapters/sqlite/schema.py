@@ -75,15 +75,17 @@ CREATE TABLE messages (
 CREATE UNIQUE INDEX messages_by_id ON messages (id);
 CREATE INDEX messages_by_parent ON messages (conversation_id, parent_seq, seq);
 
--- The words of titles (seq 0) and messages. `owner` is a word too, so that a search never visits others' rows.
-CREATE VIRTUAL TABLE words USING fts5(
-    owner, text, conversation_id UNINDEXED, tokenize = 'unicode61 remove_diacritics 2', prefix = '2 3'
-);
+-- The words of titles (seq 0) and messages, each behind its owner's number.
+CREATE VIRTUAL TABLE words USING fts5(text, tokenize = 'ascii', columnsize = 0);
 CREATE TABLE word_rows (
     id INTEGER PRIMARY KEY,
     conversation_id TEXT NOT NULL,
     seq INTEGER NOT NULL,
     UNIQUE (conversation_id, seq)
+);
+CREATE TABLE word_owners (
+    number INTEGER PRIMARY KEY,
+    owner_id TEXT NOT NULL UNIQUE
 );
 
 CREATE TABLE models (

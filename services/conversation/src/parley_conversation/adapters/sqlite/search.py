@@ -1,51 +1,74 @@
-"""The full-text index over titles and messages: SQLite's FTS5 (https://www.sqlite.org/fts5.html)."""
+"""The full-text index over titles and messages, on SQLite's FTS5 (https://www.sqlite.org/fts5.html).
+
+Each word carries its owner's number, so what a search costs, and what it can find, is the owner's alone.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
+
+from parley_conversation.adapters.sqlite.words import words_of
 
 TITLE_SEQ = 0
-FORGET_BATCH = 1000
-MOST_WORDS = 16
+FORGET_BATCH = 500
+MOST_TERMS = 16
+MOST_CHARACTERS = 400
 
 _OWNER = "SELECT owner_id FROM conversations WHERE id = ?"
-_ROW = """
-INSERT INTO word_rows (conversation_id, seq) VALUES (?, ?)
-ON CONFLICT DO UPDATE SET seq = excluded.seq RETURNING id
-"""
-_WORDS = "INSERT INTO words (rowid, owner, text, conversation_id) VALUES (?, ?, ?, ?)"
+_ADD_NUMBER = "INSERT INTO word_owners (owner_id) VALUES (?) ON CONFLICT DO NOTHING"
+_NUMBER = "SELECT number FROM word_owners WHERE owner_id = ?"
+_ADD_ROW = "INSERT INTO word_rows (conversation_id, seq) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id"
+_TITLE_ROW = "SELECT id FROM word_rows WHERE conversation_id = ? AND seq = ?"
+_ROWS = "SELECT id FROM word_rows WHERE conversation_id = ? LIMIT ?"
 
 
-def index(db: sqlite3.Connection, conversation_id: str, seq: int, text: str) -> None:
-    """Make the words of a message, or of the title, those of `text`. Nothing for a conversation that is gone."""
+def index_message(db: sqlite3.Connection, conversation_id: str, seq: int, text: str) -> None:
+    """Once: a message never changes. Nothing for a conversation that is gone."""
     owner = db.execute(_OWNER, (conversation_id,)).fetchone()
-    if owner is None:
-        return
-    row_id = db.execute(_ROW, (conversation_id, seq)).fetchone()["id"]
-    db.execute("DELETE FROM words WHERE rowid = ?", (row_id,))
-    db.execute(_WORDS, (row_id, _as_word(owner["owner_id"]), text, conversation_id))
+    row = db.execute(_ADD_ROW, (conversation_id, seq)).fetchone() if owner is not None else None
+    if row is not None:
+        db.execute(_ADD_NUMBER, (owner["owner_id"],))
+        number = _number(db, owner["owner_id"])
+        db.execute("INSERT INTO words (rowid, text) VALUES (?, ?)", (row["id"], _owned(number, words_of(text))))
+
+
+def index_title(db: sqlite3.Connection, conversation_id: str, title: str) -> None:
+    """In place of the title before it."""
+    _forget(db, db.execute(_TITLE_ROW, (conversation_id, TITLE_SEQ)))
+    index_message(db, conversation_id, TITLE_SEQ, title)
 
 
 def forget_some(db: sqlite3.Connection, conversation_id: str) -> bool:
     """Drop some of the words of a conversation. False: none were left."""
-    query = "SELECT id FROM word_rows WHERE conversation_id = ? LIMIT ?"
-    rows = [(row["id"],) for row in db.execute(query, (conversation_id, FORGET_BATCH))]
-    db.executemany("DELETE FROM words WHERE rowid = ?", rows)
-    db.executemany("DELETE FROM word_rows WHERE id = ?", rows)
-    return bool(rows)
+    return _forget(db, db.execute(_ROWS, (conversation_id, FORGET_BATCH))) > 0
 
 
-def match_expressions(owner_id: str, text: str) -> list[str]:
-    """A MATCH expression for each word of what a user typed; the last may be the beginning of a word.
+def expressions(db: sqlite3.Connection, owner_id: str, text: str) -> list[str]:
+    """A MATCH expression for each term of what a user typed; the last may be the beginning of a word.
 
-    Quoting makes all of it text to FTS5, never syntax. Signs without a letter or digit are no words.
+    A term is what stands between blanks; its words stand together. Words are letters and digits and are quoted, so
+    nothing of it is ever FTS5 syntax. Empty when there is nothing to find.
     """
-    words = [word.replace('"', '""') for word in text.replace("\0", " ").split() if any(map(str.isalnum, word))]
-    words = words[:MOST_WORDS]
-    stars = ["*" if word is words[-1] else "" for word in words]
-    owner = _as_word(owner_id)
-    return [f'owner : "{owner}" AND text : "{word}"{star}' for word, star in zip(words, stars, strict=True)]
+    number = _number(db, owner_id)
+    terms = [term for term in map(words_of, text[:MOST_CHARACTERS].split()) if term]
+    if number is None or not terms:
+        return []
+    phrases = [f'"{_owned(number, term)}"' for term in terms[:MOST_TERMS]]
+    return [*phrases[:-1], phrases[-1] + " *"]
 
 
-def _as_word(owner_id: str) -> str:
-    return owner_id.replace("-", "")
+def _number(db: sqlite3.Connection, owner_id: str) -> int | None:
+    row = db.execute(_NUMBER, (owner_id,)).fetchone()
+    return None if row is None else row["number"]
+
+
+def _owned(number: int | None, words: list[str]) -> str:
+    return " ".join(f"{number}x{word}" for word in words)
+
+
+def _forget(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> int:
+    row_ids = [(row["id"],) for row in rows]
+    db.executemany("DELETE FROM words WHERE rowid = ?", row_ids)
+    db.executemany("DELETE FROM word_rows WHERE id = ?", row_ids)
+    return len(row_ids)
