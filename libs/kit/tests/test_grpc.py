@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry import trace
 
 from parley_kit import context, telemetry
@@ -22,6 +24,7 @@ from parley_kit.errors import (
     Unavailable,
 )
 from parley_kit.grpc import Access, Guard, open_channel, open_server
+from parley_kit.grpc.options import SERVICE_TOKEN
 from parley_proto.auth.v1 import auth_pb2, auth_pb2_grpc
 
 SERVICE = "/parley_proto.auth.v1.AuthService"
@@ -162,3 +165,20 @@ async def test_nobody_there_is_unavailable() -> None:
         with pytest.raises(Unavailable) as caught:
             await auth_pb2_grpc.AuthServiceStub(channel).SignIn(auth_pb2.SignInRequest())
     assert caught.value.retry_after > 0
+
+
+async def test_a_stream_that_is_not_public_is_not_there() -> None:
+    """The guard sees unary calls alone, so that nothing else may pass by it."""
+    guard = Guard({"/grpc.health.v1.Health": Access.USER}, verify=lambda token: pytest.fail("asked"), service_token="s")
+    async with open_server([], guard) as server, open_channel(f"127.0.0.1:{server.port}") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await watch.read()
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_an_empty_service_token_admits_nobody() -> None:
+    guard = Guard({SERVICE: Access.SERVICE}, verify=lambda token: pytest.fail("asked"), service_token="")
+    for metadata in ({}, {SERVICE_TOKEN: ""}):
+        with pytest.raises(Unauthenticated):
+            await guard.admit(f"{SERVICE}/GetJwks", metadata)

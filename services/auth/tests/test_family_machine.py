@@ -193,7 +193,7 @@ class FamilyMachine(RuleBasedStateMachine):
 
 TestFamilyMachine = FamilyMachine.TestCase
 TestFamilyMachine.settings = settings(
-    max_examples=int(__import__("os").environ.get("ME", "25")),
+    max_examples=25,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -53,16 +53,24 @@ class Guard:
 
     async def admit(self, method: str, metadata: Mapping[str, str]) -> tuple[str | None, Principal | None]:
         """The caller's access token and who it speaks for. Raises Unauthenticated."""
-        match self._access.get(method) or self._access.get(method.rpartition("/")[0]):
+        match self._access_of(method):
             case Access.PUBLIC:
                 return None, None
-            case Access.SERVICE if hmac.compare_digest(metadata.get(SERVICE_TOKEN, "").encode(), self._service_token):
+            case Access.SERVICE if self._service_token and hmac.compare_digest(
+                metadata.get(SERVICE_TOKEN, "").encode(), self._service_token
+            ):
                 return None, None
             case Access.USER:
                 scheme, _, token = metadata.get(AUTHORIZATION, "").partition(" ")
                 if scheme.lower() == "bearer" and token:
                     return token, await self._verify(token)
         raise Unauthenticated("sign in first: this needs an access token")
+
+    def is_public(self, method: str) -> bool:
+        return self._access_of(method) is Access.PUBLIC
+
+    def _access_of(self, method: str) -> Access | None:
+        return self._access.get(method) or self._access.get(method.rpartition("/")[0])
 
 
 class _Incoming(grpc.aio.ServerInterceptor):
@@ -76,7 +84,7 @@ class _Incoming(grpc.aio.ServerInterceptor):
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         handler = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
-            return handler
+            return handler if self._guard.is_public(handler_call_details.method) else None
         return grpc.unary_unary_rpc_method_handler(
             self._wrap(handler_call_details.method, cast("Method", handler.unary_unary)),
             handler.request_deserializer,
