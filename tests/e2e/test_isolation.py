@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -99,9 +100,8 @@ async def ask(http: Http, transport: str, token: str, document: str, variables: 
     """The first answer, whatever the transport."""
     if transport == "http":
         return await http.post(document, variables, token)
-    async for answer in TRANSPORTS[transport](http.url, token, document, variables):
-        return answer
-    raise AssertionError("no answer at all")
+    async with aclosing(TRANSPORTS[transport](http.url, token, document, variables)) as answers:
+        return await anext(answers)
 
 
 def transports_of(place: str) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -39,7 +39,9 @@ class Http:
     async def post(self, document: str, variables: Mapping[str, Any] | None = None, token: str | None = None) -> Json:
         """The whole answer, errors included."""
         body = {"query": document, "variables": dict(variables or {})}
-        response = await self.client.post(f"{self.url}/graphql", json=body, headers=bearer(token))
+        headers = {"content-type": "application/json", **bearer(token)}
+        content = json.dumps(body)  # in ASCII, so that lone surrogates can be sent
+        response = await self.client.post(f"{self.url}/graphql", content=content, headers=headers)
         assert response.status_code < 500, response.text
         answer: Json = response.json()
         return answer
@@ -100,7 +102,7 @@ async def receive(socket: ClientConnection) -> Json:
             await send(socket, {"type": "pong"})
 
 
-async def over_ws(url: str, token: str | None, document: str, variables: Json) -> AsyncIterator[Json]:
+async def over_ws(url: str, token: str | None, document: str, variables: Json) -> AsyncGenerator[Json]:
     """The answers of one operation, to its completion; an `error` frame counts as an answer with errors."""
     async with open_socket(url, token) as socket:
         await send(socket, {"id": "op", "type": "subscribe", "payload": {"query": document, "variables": variables}})
@@ -111,12 +113,12 @@ async def over_ws(url: str, token: str | None, document: str, variables: Json) -
                 return
 
 
-async def over_sse(url: str, token: str | None, document: str, variables: Json) -> AsyncIterator[Json]:
+async def over_sse(url: str, token: str | None, document: str, variables: Json) -> AsyncGenerator[Json]:
     """The same over graphql-sse in distinct-connections mode. A refusal before the stream counts as an answer."""
-    body = {"query": document, "variables": variables}
-    headers = {"accept": "text/event-stream", **bearer(token)}
+    body = json.dumps({"query": document, "variables": variables})
+    headers = {"accept": "text/event-stream", "content-type": "application/json", **bearer(token)}
     async with httpx.AsyncClient(timeout=EVENTS_TIMEOUT) as client:
-        request = client.stream("POST", f"{url}/graphql/stream", json=body, headers=headers)
+        request = client.stream("POST", f"{url}/graphql/stream", content=body, headers=headers)
         async with request as response:
             if not response.headers["content-type"].startswith("text/event-stream"):
                 assert response.status_code < 500
@@ -148,17 +150,19 @@ async def _server_sent(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, st
                 data.append(value)
 
 
-TRANSPORTS = {"ws": over_ws, "sse": over_sse}
+Transport = Callable[[str, str | None, str, Json], AsyncGenerator[Json]]
+TRANSPORTS: dict[str, Transport] = {"ws": over_ws, "sse": over_sse}
 
 
 async def events(
     transport: str, url: str, token: str, generation_id: str, after: int = 0, attempt: int | None = None
-) -> AsyncIterator[Json]:
-    """The events of an answer. Fails on an error."""
+) -> AsyncGenerator[Json]:
+    """The events of an answer. Fails on an error. Close it (`aclosing`) to leave before the end."""
     place = {"id": generation_id, "after": after, "attempt": attempt}
-    async for answer in TRANSPORTS[transport](url, token, ANSWER, place):
-        assert "errors" not in answer, answer
-        yield answer["data"]["generation"]
+    async with aclosing(TRANSPORTS[transport](url, token, ANSWER, place)) as answers:
+        async for answer in answers:
+            assert "errors" not in answer, answer
+            yield answer["data"]["generation"]
 
 
 def text_of(seen: list[Json], held: str = "") -> str:
