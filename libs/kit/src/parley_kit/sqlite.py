@@ -32,14 +32,16 @@ class Database:
     """An open SQLite file. Functions given to `read` and `write` run in other threads: plain SQL, no waiting."""
 
     def __init__(self, path: Path) -> None:
+        """Blocks while it opens the file; raises sqlite3.Error when it cannot."""
         self._path = path
+        self._closed = False
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-read")
-        self._writer = threading.Thread(target=self._write_all, name=f"{path.stem}-write", daemon=True)
+        arguments = (connect(path), self._jobs)
+        self._writer = threading.Thread(target=_write_all, args=arguments, name=f"{path.stem}-write", daemon=True)
         self._writer.start()
-        self._closed = False
 
     async def read(self, query: Query[T]) -> T:
         """What `query` finds; it sees every write that returned before. Raises Unavailable."""
@@ -47,7 +49,9 @@ class Database:
             raise Unavailable("the database is closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, query)
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            if not _is_the_files(error):
+                raise
             raise Unavailable(f"the database cannot be read: {error}") from error
 
     async def write(self, change: Query[T]) -> T:
@@ -62,7 +66,9 @@ class Database:
         self._jobs.put((change, future))
         try:
             return await asyncio.shield(asyncio.wrap_future(future))
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            if not _is_the_files(error):
+                raise
             raise Unavailable(f"the database cannot be written: {error}") from error
 
     def _read(self, query: Query[T]) -> T:
@@ -73,29 +79,22 @@ class Database:
             self._opened.append(connection)
         return query(connection)
 
-    def _write_all(self) -> None:
-        with closing(connect(self._path)) as connection:
-            while (job := self._jobs.get()) is not None:
-                jobs = [job]
-                stop = False
-                with suppress(queue.Empty):
-                    while len(jobs) < MOST_IN_A_COMMIT and not stop:
-                        waiting = self._jobs.get_nowait()
-                        stop = waiting is None
-                        if waiting is not None:
-                            jobs.append(waiting)
-                _commit(connection, jobs)
-                if stop:
-                    return
-
-    def close(self) -> None:
-        """Finish what was accepted, then close every connection. Blocks for as long as that takes."""
-        self._closed = True
+    async def close(self) -> None:
+        """Finish what was accepted, then close every connection."""
+        self._closed = True  # on the loop, as are `read` and `write`: nothing is accepted behind the end mark
         self._jobs.put(None)
+        await asyncio.to_thread(self._join)
+
+    def _join(self) -> None:
         self._writer.join()
         self._readers.shutdown()
         for connection in self._opened:
             connection.close()
+
+
+def _is_the_files(error: sqlite3.DatabaseError) -> bool:
+    """Full, locked, damaged: not the caller's data (IntegrityError) or misuse (ProgrammingError)."""
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -107,6 +106,18 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _write_all(connection: sqlite3.Connection, jobs: queue.SimpleQueue[_Job | None]) -> None:
+    """The writer's thread: commit all that waits, wait for more, until the end mark."""
+    with closing(connection):
+        job = jobs.get()
+        while job is not None:
+            together = [job]
+            while len(together) < MOST_IN_A_COMMIT and not jobs.empty() and (job := jobs.get()) is not None:
+                together.append(job)
+            _commit(connection, together)
+            job = None if job is None else jobs.get()
+
+
 def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job]) -> None:
     """All the jobs in one transaction, each undone alone when it fails."""
     outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
@@ -115,9 +126,9 @@ def _commit(connection: sqlite3.Connection, jobs: Sequence[_Job]) -> None:
         for change, future in jobs:
             outcomes.append((future, *_apply(connection, change)))
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+    except Exception as error:  # noqa: BLE001 - handed to every caller; the thread lives on
+        with suppress(sqlite3.Error):
+            connection.rollback()
         outcomes = [(future, None, error) for _, future in jobs]
     for future, result, failure in outcomes:
         if failure is None:
@@ -162,6 +173,8 @@ def _statements(script: str) -> list[str]:
         if sqlite3.complete_statement(pending):
             statements.append(pending)
             pending = ""
+    if pending.strip():
+        raise ValueError(f"a migration ends within a statement: {pending.strip()}")
     return statements
 
 
@@ -170,10 +183,10 @@ async def open_database(path: Path, migrations: Sequence[str]) -> AsyncIterator[
     """The database at `path`, made or migrated first. Raises ConfigError when the file cannot be used."""
     try:
         await asyncio.to_thread(migrate, path, migrations)
+        database = await asyncio.to_thread(Database, path)
     except sqlite3.Error as error:
         raise ConfigError(f"cannot use {path}: {error}") from None
-    database = Database(path)
     try:
         yield database
     finally:
-        await asyncio.to_thread(database.close)
+        await database.close()
