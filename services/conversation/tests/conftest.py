@@ -97,9 +97,8 @@ def open_world() -> Opener:
         **overrides: Any,
     ) -> AsyncIterator[World]:
         clock = clock or ManualClock()
-        settings = ConversationSettings(
-            service_token="secret", data_dir=folder, models={MODEL: 100}, **overrides  # type: ignore[arg-type]
-        )
+        values = {"service_token": "secret", "data_dir": folder, "models": {MODEL: 100}, **overrides}
+        settings = ConversationSettings.load(**values)
         async with open_stores(folder / "conversation.sqlite3") as stores, RecordedBus() as bus:
             live = MemoryLive(clock)
             wrapped = Stores(

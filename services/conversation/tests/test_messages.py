@@ -20,9 +20,7 @@ async def _log(world: Any, conversation_id: str, parents: list[int | None]) -> l
     made: list[Message] = []
     for seq, parent in enumerate(parents, 1):
         parent_id = made[parent - 1].id if parent else None
-        message = Message(
-            conversation_id, seq, new_id(), Role.USER, f"m{seq}", parent, parent_id, world.clock.now()
-        )
+        message = Message(conversation_id, seq, new_id(), Role.USER, f"m{seq}", parent, parent_id, world.clock.now())
         await world.stores.chat_log.append(message)
         made.append(message)
     return made
@@ -107,9 +105,7 @@ async def test_a_finished_answer_is_stored_before_it_is_shown_as_finished(world:
 async def test_a_page_holds_what_was_acknowledged_but_not_yet_stored(world: Any) -> None:
     generation = await world.sent("Hello")
     lease = await world.service.leases.claim(generation.id, "worker-1")
-    outcome = settle(
-        generation, Ending(State.COMPLETED, "Hi.", lease.attempt, FinishReason.STOP), world.clock.now()
-    )
+    outcome = settle(generation, Ending(State.COMPLETED, "Hi.", lease.attempt, FinishReason.STOP), world.clock.now())
     await world.stores.generations.finish(generation.id, lease.attempt, outcome)
     assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
 

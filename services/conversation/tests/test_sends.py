@@ -79,9 +79,7 @@ async def test_a_repeated_request_id_is_no_new_load(open_world: Any, tmp_path: P
 async def test_one_user_has_a_limit_even_when_all_come_at_once(open_world: Any, tmp_path: Path) -> None:
     async with open_world(tmp_path, max_active_per_user=4) as world:
         conversation = await world.conversation()
-        outcomes = await asyncio.gather(
-            *(world.send(conversation.id) for _ in range(10)), return_exceptions=True
-        )
+        outcomes = await asyncio.gather(*(world.send(conversation.id) for _ in range(10)), return_exceptions=True)
         refusals = [it for it in outcomes if isinstance(it, RateLimited)]
         assert len(refusals) == 6
         assert all(it.retry_after > 0 for it in refusals)
@@ -125,9 +123,7 @@ async def test_an_edit_is_a_sibling_of_what_it_edits(world: Any) -> None:
     conversation = await world.conversation()
     await exchange(world, conversation.id, "one", "1")
     original = await exchange(world, conversation.id, "two", "2")
-    edited = await exchange(
-        world, conversation.id, "too", "3", parent_id=original.user_message.message.parent_id
-    )
+    edited = await exchange(world, conversation.id, "too", "3", parent_id=original.user_message.message.parent_id)
     both = [original.user_message.message.id, edited.user_message.message.id]
     assert edited.user_message.sibling_ids == both
     assert await world.contents(conversation.id) == ["one", "1", "too", "3"]

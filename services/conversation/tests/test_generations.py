@@ -1,0 +1,343 @@
+"""The life of a generation without luck: leases, stops, the sweep's repairs, ends that come late or twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley_conversation.domain.generation import Failure, FinishReason, Generation, State
+from parley_conversation.domain.outcome import Ending, failed
+from parley_kit.errors import Unavailable
+from parley_kit.ids import new_id
+from parley_live import Delta, End, Fenced
+from parley_proto.events.v1 import events_pb2 as events
+
+
+def completed(attempt: int, text: str) -> Ending:
+    return Ending(State.COMPLETED, text, attempt, FinishReason.STOP)
+
+
+async def claim(world: Any, generation: Generation, worker: str = "worker-1") -> int:
+    lease = await world.service.leases.claim(generation.id, worker)
+    assert lease is not None
+    return int(lease.attempt)
+
+
+async def stream(world: Any, generation: Generation, attempt: int, text: str) -> None:
+    """What a worker does first, and its first delta."""
+    deltas = await world.live.raise_fence(generation.id, attempt) or []
+    offset = sum(len(delta.text) for delta in deltas)
+    began = deltas[-1].began if deltas else attempt
+    await world.live.append(generation.id, [Delta(attempt, began, offset, text)])
+
+
+async def ends(world: Any, generation: Generation) -> int:
+    entries = await world.live.read(generation.id, None, 0)
+    return sum(isinstance(entry.value, End) for entry in entries)
+
+
+async def test_one_of_many_claims_wins(world: Any) -> None:
+    generation = await world.sent()
+    assert await claim(world, generation) == 1
+    assert await world.service.leases.claim(generation.id, "worker-2") is None
+
+
+async def test_a_heartbeat_keeps_the_lease(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    for _ in range(5):
+        world.clock.advance(4)
+        pulse = await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
+        assert (pulse.cancelled, pulse.lost) == ([], [])
+        await world.service.sweep.tick()
+    assert (await world.stored(generation.id)).state is State.RUNNING
+
+
+async def test_a_lease_that_runs_out_queues_the_generation_for_another_worker(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    world.clock.advance(6)
+    await world.service.sweep.tick()
+    assert len(world.bus.published(events.InferenceRequested)) == 2
+    assert await claim(world, generation, "worker-2") == attempt + 1
+    pulse = await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
+    assert pulse.lost == [generation.id]
+
+
+async def test_the_end_of_an_older_attempt_is_refused(world: Any) -> None:
+    """R4, at the owner of the truth: the compare-and-set on the attempt."""
+    generation = await world.sent()
+    old = await claim(world, generation)
+    world.clock.advance(6)
+    await world.service.sweep.tick()
+    new = await claim(world, generation, "worker-2")
+    assert not await world.service.endings.apply(generation.id, old, completed(old, "zombie"))
+    assert await world.service.endings.apply(generation.id, new, completed(new, "alive"))
+    assert await world.contents(generation.conversation_id) == ["Hello", "alive"]
+
+
+async def test_an_end_that_comes_twice_changes_nothing(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    assert await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
+    before = await world.stored(generation.id)
+    world.clock.advance(1)
+    assert not await world.service.endings.apply(generation.id, attempt, failed(Failure("INTERNAL", "x"), "", 1))
+    assert await world.stored(generation.id) == before
+    assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
+    assert await ends(world, generation) == 1
+
+
+async def test_after_three_attempts_it_fails_and_keeps_what_was_streamed(world: Any) -> None:
+    generation = await world.sent()
+    for expected in (1, 2, 3):
+        assert await claim(world, generation) == expected
+        await stream(world, generation, expected, f"part {expected} ")
+        world.clock.advance(6)
+        await world.service.sweep.tick()
+    ended = await world.stored(generation.id)
+    assert (ended.state, ended.finish_reason) == (State.FAILED, FinishReason.ERROR)
+    assert ended.failure is not None
+    assert ended.failure.code == "UNAVAILABLE"
+    assert await world.contents(generation.conversation_id) == ["Hello", "part 1 part 2 part 3 "]
+    assert await ends(world, generation) == 1
+
+
+async def test_past_its_deadline_it_expires_whoever_works_on_it(world: Any) -> None:
+    """R2."""
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await stream(world, generation, attempt, "so far")
+    for _ in range(150):
+        world.clock.advance(4)
+        await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
+    await world.service.sweep.tick()
+    ended = await world.stored(generation.id)
+    assert ended.state is State.EXPIRED
+    assert ended.failure is not None
+    assert ended.failure.code == "DEADLINE_EXCEEDED"
+    assert await world.contents(generation.conversation_id) == ["Hello", "so far"]
+
+
+async def test_what_no_worker_ever_took_expires_too(world: Any) -> None:
+    generation = await world.sent()
+    world.clock.advance(600)
+    await world.service.sweep.tick()
+    assert (await world.stored(generation.id)).state is State.EXPIRED
+    assert await ends(world, generation) == 1
+
+
+async def test_a_worker_that_says_deadline_exceeded_means_expired(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    told = failed(Failure("DEADLINE_EXCEEDED", "worker's words"), "so far", attempt)
+    await world.service.endings.apply(generation.id, attempt, told)
+    assert (await world.stored(generation.id)).state is State.EXPIRED
+
+
+async def test_a_forced_end_fences_the_stream(world: Any) -> None:
+    """R4: what is final cannot grow, even while the end is still on its way to the stream."""
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await stream(world, generation, attempt, "so far")
+    running = await world.stored(generation.id)
+
+    async def unreachable(_generation_id: str) -> None:
+        raise Unavailable("away")
+
+    end, world.live.end = world.live.end, unreachable
+    await world.service.endings.expire(running)
+    with pytest.raises(Fenced):
+        await world.live.append(generation.id, [Delta(attempt, attempt, 6, "zombie")])
+    world.live.end = end
+    assert not await world.service.endings.apply(generation.id, attempt, completed(attempt, "so far zombie"))
+    assert await world.contents(generation.conversation_id) == ["Hello", "so far"]
+
+
+async def test_a_request_that_nobody_takes_is_published_again_under_another_key(world: Any) -> None:
+    await world.sent()
+    for seconds in (3, 1, 1, 1):
+        world.clock.advance(seconds)
+        await world.service.sweep.tick()
+    requests = [record for record in world.bus.records if "inference" in record.topic]
+    assert len(requests) == 3
+    assert len({record.key for record in requests}) == 3
+
+
+async def test_a_stop_before_the_first_token_ends_it_at_once(world: Any) -> None:
+    generation = await world.sent()
+    stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
+    assert (stopped.state, stopped.finish_reason) == (State.CANCELLED, FinishReason.CANCELLED)
+    assert await world.service.leases.claim(generation.id, "worker-1") is None
+    assert await ends(world, generation) == 1
+
+
+async def test_a_stop_reaches_the_worker_both_ways(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    async with world.live.listen() as signals:
+        stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
+        assert await anext(signals) == generation.id
+    assert stopped.state is State.RUNNING
+    pulse = await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
+    assert pulse.cancelled == [generation.id]
+    told = Ending(State.CANCELLED, "so", attempt, FinishReason.CANCELLED)
+    assert await world.service.endings.apply(generation.id, attempt, told)
+    assert await world.contents(generation.conversation_id) == ["Hello", "so"]
+
+
+async def test_a_stop_that_the_worker_does_not_answer_is_forced_within_3_seconds(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await stream(world, generation, attempt, "so far")
+    await world.service.handlers.generations.stop(world.owner, generation.id)
+    for _ in range(2):
+        world.clock.advance(1)
+        await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
+        await world.service.sweep.tick()
+    ended = await world.stored(generation.id)
+    assert ended.state is State.CANCELLED
+    assert await world.contents(generation.conversation_id) == ["Hello", "so far"]
+
+
+async def test_a_stop_between_two_workers_keeps_what_was_streamed(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await stream(world, generation, attempt, "so far")
+    await world.service.leases.release({generation.id: attempt})
+    stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
+    assert stopped.state is State.CANCELLED
+    assert await world.contents(generation.conversation_id) == ["Hello", "so far"]
+    with pytest.raises(Fenced):
+        await world.live.append(generation.id, [Delta(attempt, attempt, 6, "zombie")])
+
+
+async def test_stopping_what_is_finished_changes_nothing(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
+    before = await world.stored(generation.id)
+    stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
+    assert stopped == before
+
+
+async def test_a_lease_given_back_is_offered_at_once(world: Any) -> None:
+    """R6."""
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await world.service.leases.release({generation.id: attempt})
+    assert len(world.bus.published(events.InferenceRequested)) == 2
+    assert await claim(world, generation, "worker-2") == attempt + 1
+
+
+async def test_a_lease_given_back_at_the_last_attempt_ends_it(world: Any) -> None:
+    generation = await world.sent()
+    for _ in range(3):
+        attempt = await claim(world, generation)
+        await world.service.leases.release({generation.id: attempt})
+    assert (await world.stored(generation.id)).state is State.FAILED
+
+
+async def test_an_outdated_release_is_left_alone(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    await world.service.leases.release({generation.id: attempt + 1, new_id(): 1})
+    assert (await world.stored(generation.id)).state is State.RUNNING
+
+
+class Flaky:
+    """A port one of whose methods is away until it is mended."""
+
+    def __init__(self, port: Any, broken: set[str]) -> None:
+        self._port = port
+        self._broken = broken
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._broken:
+            return getattr(self._port, name)
+
+        async def away(*_arguments: Any, **_options: Any) -> None:
+            raise Unavailable(f"{name} is away")
+
+        return away
+
+
+@pytest.mark.parametrize("broken", ["append", "index", "publish", "settle", "entitle"])
+async def test_what_is_committed_is_acknowledged_and_made_good_later(
+    open_world: Any, tmp_path: Path, broken: str
+) -> None:
+    """R1, R8: whichever store is away after the commit, the sweep pays the rest once it is back."""
+    away: set[str] = set()
+    async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:
+        conversation = await world.conversation()
+        away.add(broken)
+        sent = await world.send(conversation.id, "Hello", request_id="r")
+        away.clear()
+        world.clock.advance(2)
+        await world.service.sweep.tick()
+        assert await world.contents(conversation.id) == ["Hello"]
+        assert world.bus.published(events.InferenceRequested)
+        assert world.bus.published(events.MessageAppended)
+        assert not (await world.stored(sent.generation.id)).outbox
+
+
+@pytest.mark.parametrize("broken", ["append", "index", "publish", "settle", "end"])
+async def test_an_end_is_kept_and_made_good_later(open_world: Any, tmp_path: Path, broken: str) -> None:
+    away: set[str] = set()
+    async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:
+        generation = await world.sent()
+        attempt = await claim(world, generation)
+        away.add(broken)
+        assert await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
+        away.clear()
+        world.clock.advance(2)
+        await world.service.sweep.tick()
+        assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
+        assert await ends(world, generation) == 1
+        assert (await world.stored(generation.id)).answer_stored
+
+
+async def test_while_the_chat_log_is_away_a_finished_generation_is_not_shown(open_world: Any, tmp_path: Path) -> None:
+    away: set[str] = set()
+    async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:
+        generation = await world.sent()
+        attempt = await claim(world, generation)
+        away.add("append")
+        await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
+        with pytest.raises(Unavailable):
+            await world.service.handlers.generations.get(world.owner, generation.id)
+        away.clear()
+        shown = await world.service.handlers.generations.get(world.owner, generation.id)
+        assert shown.answer_stored
+
+
+async def test_one_failing_repair_does_not_stop_the_others(world: Any) -> None:
+    first, second = await world.sent("one"), await world.sent("two")
+    fence = world.live.raise_fence
+
+    async def picky(generation_id: str, attempt: int) -> Any:
+        if generation_id == first.id:
+            raise RuntimeError("a bug")
+        return await fence(generation_id, attempt)
+
+    for generation in (first, second):
+        await claim(world, generation)
+    world.live.raise_fence = picky
+    world.clock.advance(600)
+    await world.service.sweep.tick()
+    assert (await world.stored(first.id)).state is State.RUNNING
+    assert (await world.stored(second.id)).state is State.EXPIRED
+    world.live.raise_fence = fence
+    await world.service.sweep.tick()
+    assert (await world.stored(first.id)).state is State.EXPIRED
+
+
+async def test_a_stream_that_was_lost_ends_without_text(world: Any) -> None:
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    world.clock.advance(600)
+    await world.service.sweep.tick()
+    ended = await world.stored(generation.id)
+    assert (ended.state, ended.answer_stored, ended.began_attempt) == (State.EXPIRED, False, attempt + 1)
