@@ -16,6 +16,7 @@ from parley_kit.errors import Internal, ParleyError, Retryable
 from parley_kit.settings import ConfigError
 
 DRAIN_SECONDS = 5
+BACKLOG = 2048
 
 _STATUS: dict[str, int] = {
     errors.BadInput.code: 400,
@@ -53,6 +54,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}") from None

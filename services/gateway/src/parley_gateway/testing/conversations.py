@@ -1,5 +1,7 @@
 """A small conversation service: what it holds is put there by the test."""
 
+# ruff: noqa: N802 - methods are named as in the proto
+
 from __future__ import annotations
 
 from typing import Any
@@ -71,11 +73,11 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         generation.message_id = message.id
         return message
 
-    async def Get(self, request: conversation_pb2.GetRequest, context: Context) -> conversation_pb2.GetResponse:  # noqa: N802
+    async def Get(self, request: conversation_pb2.GetRequest, context: Context) -> conversation_pb2.GetResponse:
         self._called("Get")
         return conversation_pb2.GetResponse(conversation=self._own(self.conversations, request.id))
 
-    async def List(self, request: conversation_pb2.ListRequest, context: Context) -> conversation_pb2.ListResponse:  # noqa: N802
+    async def List(self, request: conversation_pb2.ListRequest, context: Context) -> conversation_pb2.ListResponse:
         self._called("List")
         mine = [one for one in self.conversations.values() if self._is_mine(one.id)][: request.first]
         edges = [conversation_pb2.ListResponse.Edge(conversation=one, cursor=f"c{one.id}") for one in mine]
@@ -83,7 +85,7 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
 
     async def Create(
         self, request: conversation_pb2.CreateRequest, context: Context
-    ) -> conversation_pb2.CreateResponse:  # noqa: N802
+    ) -> conversation_pb2.CreateResponse:
         self._called("Create")
         if len(request.title) > 200:
             raise BadInput("title is over 200 characters", "title")
@@ -92,7 +94,7 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
 
     async def Update(
         self, request: conversation_pb2.UpdateRequest, context: Context
-    ) -> conversation_pb2.UpdateResponse:  # noqa: N802
+    ) -> conversation_pb2.UpdateResponse:
         self._called("Update")
         conversation = self._own(self.conversations, request.id)
         if request.HasField("title"):
@@ -103,7 +105,14 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
             conversation.ClearField("system_prompt")
         return conversation_pb2.UpdateResponse(conversation=conversation)
 
-    async def ListMessages(  # noqa: N802
+    async def Delete(
+        self, request: conversation_pb2.DeleteRequest, context: Context
+    ) -> conversation_pb2.DeleteResponse:
+        self._called("Delete")
+        del self.conversations[self._own(self.conversations, request.id).id]
+        return conversation_pb2.DeleteResponse()
+
+    async def ListMessages(
         self, request: conversation_pb2.ListMessagesRequest, context: Context
     ) -> conversation_pb2.ListMessagesResponse:
         self._called("ListMessages")
@@ -112,14 +121,14 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         edges = [conversation_pb2.ListMessagesResponse.Edge(message=one, cursor=f"m{one.id}") for one in found]
         return conversation_pb2.ListMessagesResponse(edges=edges[-request.last :])
 
-    async def GetMessages(  # noqa: N802
+    async def GetMessages(
         self, request: conversation_pb2.GetMessagesRequest, context: Context
     ) -> conversation_pb2.GetMessagesResponse:
         self._called("GetMessages")
         found = [self.messages[key] for key in request.ids if key in self.messages and self._is_mine(key)]
         return conversation_pb2.GetMessagesResponse(messages=found)
 
-    async def SendMessage(  # noqa: N802
+    async def SendMessage(
         self, request: conversation_pb2.SendMessageRequest, context: Context
     ) -> conversation_pb2.SendMessageResponse:
         self._called("SendMessage")
@@ -131,20 +140,34 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         generation = self.add_generation(current_principal().user_id, conversation.id)
         return conversation_pb2.SendMessageResponse(user_message=message, generation=generation)
 
-    async def GetGeneration(  # noqa: N802
+    async def Regenerate(
+        self, request: conversation_pb2.RegenerateRequest, context: Context
+    ) -> conversation_pb2.RegenerateResponse:
+        self._called("Regenerate")
+        message = self._own(self.messages, request.message_id)
+        generation = self.add_generation(current_principal().user_id, message.conversation_id)
+        return conversation_pb2.RegenerateResponse(user_message=message, generation=generation)
+
+    async def StopGeneration(
+        self, request: conversation_pb2.StopGenerationRequest, context: Context
+    ) -> conversation_pb2.StopGenerationResponse:
+        self._called("StopGeneration")
+        return conversation_pb2.StopGenerationResponse(generation=self._own(self.generations, request.id))
+
+    async def GetGeneration(
         self, request: conversation_pb2.GetGenerationRequest, context: Context
     ) -> conversation_pb2.GetGenerationResponse:
         self._called("GetGeneration")
         return conversation_pb2.GetGenerationResponse(generation=self._own(self.generations, request.id))
 
-    async def GetGenerations(  # noqa: N802
+    async def GetGenerations(
         self, request: conversation_pb2.GetGenerationsRequest, context: Context
     ) -> conversation_pb2.GetGenerationsResponse:
         self._called("GetGenerations")
         found = [self.generations[key] for key in request.ids if key in self.generations and self._is_mine(key)]
         return conversation_pb2.GetGenerationsResponse(generations=found)
 
-    async def ListModels(  # noqa: N802
+    async def ListModels(
         self, request: conversation_pb2.ListModelsRequest, context: Context
     ) -> conversation_pb2.ListModelsResponse:
         self._called("ListModels")

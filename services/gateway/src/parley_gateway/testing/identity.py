@@ -1,5 +1,7 @@
 """A small auth service: users in a dictionary, and tokens that the real verifier accepts."""
 
+# ruff: noqa: N802 - methods are named as in the proto
+
 from __future__ import annotations
 
 import json
@@ -46,22 +48,30 @@ class SmallAuth(auth_pb2_grpc.AuthServiceServicer):
         self._users[email] = user
         return user
 
-    async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> auth_pb2.SignUpResponse:  # noqa: N802
+    async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> auth_pb2.SignUpResponse:
         self.addresses.append(request.client_address)
         if request.email in self._users:
             raise Conflict("the e-mail address is taken")
         return auth_pb2.SignUpResponse(session=self._session(self.add_user(request.email)))
 
-    async def SignIn(self, request: auth_pb2.SignInRequest, context: Context) -> auth_pb2.SignInResponse:  # noqa: N802
+    async def SignIn(self, request: auth_pb2.SignInRequest, context: Context) -> auth_pb2.SignInResponse:
         if request.email not in self._users:
             raise Unauthenticated("wrong e-mail address or password")
         return auth_pb2.SignInResponse(session=self._session(self._users[request.email]))
 
-    async def GetUser(self, request: auth_pb2.GetUserRequest, context: Context) -> auth_pb2.GetUserResponse:  # noqa: N802
+    async def Refresh(self, request: auth_pb2.RefreshRequest, context: Context) -> auth_pb2.RefreshResponse:
+        if request.refresh_token != "refresh":
+            raise Unauthenticated("the session has ended: sign in again")
+        return auth_pb2.RefreshResponse(session=self._session(next(iter(self._users.values()))))
+
+    async def SignOut(self, request: auth_pb2.SignOutRequest, context: Context) -> auth_pb2.SignOutResponse:
+        return auth_pb2.SignOutResponse()
+
+    async def GetUser(self, request: auth_pb2.GetUserRequest, context: Context) -> auth_pb2.GetUserResponse:
         mine = current_principal().user_id
         return auth_pb2.GetUserResponse(user=next(user for user in self._users.values() if user.id == mine))
 
-    async def GetJwks(self, request: auth_pb2.GetJwksRequest, context: Context) -> auth_pb2.GetJwksResponse:  # noqa: N802
+    async def GetJwks(self, request: auth_pb2.GetJwksRequest, context: Context) -> auth_pb2.GetJwksResponse:
         return auth_pb2.GetJwksResponse(jwks_json=json.dumps(self.jwks()))
 
     def _session(self, user: auth_pb2.User) -> auth_pb2.Session:
