@@ -114,6 +114,15 @@ async def test_a_change_that_breaks_the_transaction_does_not_stop_the_writer(dat
     assert await database.read(count) == 1
 
 
+async def test_a_commit_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    replies = "CREATE TABLE replies (note INTEGER REFERENCES notes (id) DEFERRABLE INITIALLY DEFERRED);\n"
+    async with open_database(tmp_path / "notes.sqlite3", [*MIGRATIONS, replies]) as database:
+        with pytest.raises(sqlite3.IntegrityError):
+            await database.write(lambda db: db.execute("INSERT INTO replies (note) VALUES (7)"))
+        await database.write(insert("after"))
+        assert await database.read(count) == 1
+
+
 async def test_a_cancelled_wait_does_not_undo_the_write(database: Database) -> None:
     waiting = asyncio.create_task(database.write(insert("kept")))
     await asyncio.sleep(0)
