@@ -1,6 +1,6 @@
 """The life cycle as a state machine: any order of sends, claims, crashes, stops, late and repeated ends, lost time.
 
-The model knows what was acknowledged and which end won. Invariants: an acknowledged message is stored exactly once (R1);
+The model knows what was acknowledged and which end won. Invariants: an acknowledged message is stored once (R1);
 a generation ends once, for good, within its deadline (R2); an attempt that lost its lease changes nothing (R4); the
 answer is stored once, exactly when there is text.
 """
