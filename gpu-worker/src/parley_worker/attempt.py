@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 
 from parley_kit.clock import Clock
 from parley_kit.errors import BadInput, Internal, Unavailable
@@ -77,7 +78,7 @@ class Attempt:
             self._lease.attempt,
             self._transcript.began,
             self._transcript.text,
-            self._usage or Usage(0, self._transcript.tokens),
+            replace(self._usage, completion_tokens=self._transcript.tokens) if self._usage else None,
         )
 
     async def run(self) -> Ending:

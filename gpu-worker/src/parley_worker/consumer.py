@@ -20,7 +20,6 @@ from parley_worker.tasks import end
 log = get_logger(__name__)
 
 FETCH_SECONDS = 1.0
-RETRY_SECONDS = 0.5
 READY_POLL_SECONDS = 0.1
 DRAIN_SECONDS = 5.0
 
@@ -51,16 +50,9 @@ class RequestConsumer:
         self._room = asyncio.Event()
 
     async def run(self) -> None:
-        """Fetch for ever."""
+        """Fetch until cancelled. Raises Unavailable while the bus is away; what is in hand goes on."""
         while True:
-            room = await self._until_room()
-            try:
-                deliveries = await self._source.fetch(room, FETCH_SECONDS)
-            except Unavailable as error:
-                log.warning("bus_unavailable", error=error.message)
-                await self._clock.sleep(RETRY_SECONDS)
-                continue
-            for delivery in deliveries:
+            for delivery in await self._source.fetch(await self._until_room(), FETCH_SECONDS):
                 self._start(delivery)
 
     async def drain(self) -> None:

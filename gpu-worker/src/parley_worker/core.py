@@ -72,7 +72,8 @@ class Chunk:
     """A piece of an answer: text to append (may be empty) and the tokens behind it.
 
     The tokens of a chunk may be ahead of its text: text that could still turn into a stop string or that is half a
-    code point is held back. The last chunk, and only it, has `finish_reason` and `usage`.
+    code point is held back. The last chunk, and only it, has `finish_reason`. The first and the last have `usage`: the
+    counts up to there.
     """
 
     text: str

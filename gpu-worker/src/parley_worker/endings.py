@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from parley_kit.errors import DeadlineExceeded, ParleyError
@@ -55,14 +55,17 @@ BROKEN = Failed(ParleyError.code, "the model failed on this request")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt made, whichever way it ended. `began`: the attempt that wrote the first code point of `text`."""
+    """What an attempt made, whichever way it ended. `began`: the attempt that wrote the first code point of `text`.
+
+    usage: None when the model had not begun.
+    """
 
     generation_id: str
     conversation_id: str
     attempt: int
     began: int
     text: str
-    usage: Usage
+    usage: Usage | None
 
 
 Event = events.GenerationCompleted | events.GenerationFailed | events.GenerationCancelled
@@ -81,16 +84,11 @@ def to_event(ending: Final, answer: Answer) -> Event:
 
 
 def _fields(answer: Answer) -> dict[str, Any]:
-    usage = answer.usage
     return {
         "generation_id": answer.generation_id,
         "conversation_id": answer.conversation_id,
         "attempt": answer.attempt,
         "began_attempt": answer.began,
         "text": answer.text,
-        "usage": types.Usage(
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            cached_tokens=usage.cached_tokens,
-        ),
+        "usage": answer.usage and types.Usage(**asdict(answer.usage)),
     }

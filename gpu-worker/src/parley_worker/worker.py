@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 from parley_bus.base import Bus
 from parley_bus.events import inference_topic
@@ -20,7 +20,7 @@ from parley_worker.heartbeats import Heartbeats
 from parley_worker.ports import Coordinator
 from parley_worker.publisher import Publisher
 from parley_worker.signals import hear_cancels
-from parley_worker.tasks import running
+from parley_worker.tasks import forever, running
 
 
 class Worker:
@@ -48,9 +48,10 @@ class Worker:
         async with AsyncExitStack() as stack:
             topic = inference_topic(self.model.name)
             source = await stack.enter_async_context(self._bus.subscribe([topic], f"parley-worker.{self.model.name}"))
-            await stack.enter_async_context(running(self._heartbeats.run(), "heartbeats"))
-            cancels = hear_cancels(self._live, self._assignments, self._clock)
-            await stack.enter_async_context(running(cancels, "cancel signals"))
+            await stack.enter_async_context(self._running(self._heartbeats.run, "heartbeats"))
+            await stack.enter_async_context(
+                self._running(lambda: hear_cancels(self._live, self._assignments), "cancel signals")
+            )
             consumer = RequestConsumer(
                 source,
                 self.model.capacity,
@@ -61,7 +62,7 @@ class Worker:
                 self._clock,
             )
             stack.push_async_callback(consumer.drain)
-            await stack.enter_async_context(running(consumer.run(), "requests"))
+            await stack.enter_async_context(self._running(consumer.run, "requests"))
             yield
 
     async def check(self) -> None:
@@ -70,3 +71,6 @@ class Worker:
             raise Unavailable("the model is not running")
         if not self._heartbeats.fresh:
             raise Unavailable("the conversation service does not answer heartbeats")
+
+    def _running(self, work: Callable[[], Awaitable[None]], name: str) -> AbstractAsyncContextManager[object]:
+        return running(forever(work, name, self._clock), name)

@@ -16,7 +16,7 @@ from parley_worker.backends.base import Backend
 from parley_worker.backends.scripted import ScriptedBackend
 from parley_worker.backends.torch import open_torch_backend
 from parley_worker.config import EngineConfig
-from parley_worker.core import ChatMessage, Chunk, FinishReason, Job, Prefix, SamplingParams
+from parley_worker.core import ChatMessage, Chunk, FinishReason, Job, Prefix, SamplingParams, Usage
 
 CAPACITY = 3
 NOTHING = Prefix()
@@ -66,7 +66,8 @@ async def test_an_answer_ends_with_one_finish_reason_and_its_usage(backend: Back
     assert chunks[-1].usage
     assert chunks[-1].usage.completion_tokens == len(tokens_of(chunks)) == 12
     assert chunks[-1].usage.prompt_tokens > 0
-    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert chunks[0].usage == Usage(chunks[-1].usage.prompt_tokens, 1)
+    assert all(chunk.usage is None for chunk in chunks[1:-1])
 
 
 async def test_the_same_seed_says_the_same_alone_and_among_others(backend: Backend) -> None:

@@ -136,11 +136,22 @@ async def test_a_window_of_memory_that_is_too_small_shrinks_the_window(checkpoin
     async with open_torch_backend(engine) as backend:
         assert (backend.model.context_length, backend.model.capacity) == (50, 1)
         with pytest.raises(BadInput, match="window"):
-            await anext(backend.generate(Job("a", (ChatMessage("user", "x" * 60),))))
+            await anext(backend.answer(tuple(range(60)), SamplingParams()))
         chunks = [chunk async for chunk in backend.generate(LONG)]
         usage = chunks[-1].usage
         assert usage
         assert usage.prompt_tokens + usage.completion_tokens == 50
+
+
+async def test_a_conversation_over_the_window_is_cut_and_answered(checkpoint: Path) -> None:
+    turns = tuple(ChatMessage(("user", "assistant")[index % 2], "hello there " * 5) for index in range(41))
+    async with open_torch_backend(EngineConfig(checkpoint, threads=1)) as backend:
+        for messages in (turns, (ChatMessage("user", "hello there " * 2000),)):
+            chunks = [chunk async for chunk in backend.generate(Job("a", messages, SamplingParams(ignore_eos=True)))]
+            usage = chunks[-1].usage
+            assert usage
+            assert usage.prompt_tokens <= backend.model.context_length * 3 // 4
+            assert usage.prompt_tokens + usage.completion_tokens == backend.model.context_length
 
 
 async def test_scores_that_are_not_finite_are_an_error_of_the_job(new_checkpoint: Callable[..., Path]) -> None:

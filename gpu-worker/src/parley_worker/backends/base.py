@@ -15,10 +15,11 @@ class Backend(Protocol):
     - Text is whole code points and never holds a stop string or a special token; concatenated it is the answer.
     - With `job.resume` the answer goes on right after that prefix: the first chunk's text follows resume.text, and a
       greedy or seeded answer is what it would have been without the interruption.
+    - A conversation that leaves the answer no room in the window is cut, as `parley_worker.window` says.
     - Closing the iterator (`aclose`) frees the slot within the next step. Nothing is left behind.
     - Up to `model.capacity` jobs at once share each step; more wait in order of arrival.
-    Errors: `parley_kit.errors.BadInput` for a job that can never be served (prompt over the window, parameters out of
-    range); `parley_kit.errors.Unavailable` when the engine died; the job may then be tried elsewhere.
+    Errors: `parley_kit.errors.BadInput` for a job that can never be served (a prompt that cannot be cut, parameters
+    out of range); `parley_kit.errors.Unavailable` when the engine died; the job may then be tried elsewhere.
     """
 
     @property

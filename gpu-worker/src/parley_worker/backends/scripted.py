@@ -51,17 +51,18 @@ class ScriptedBackend:
     async def _stream(self, job: Job, answer: AnswerText, text: str) -> AsyncGenerator[Chunk]:
         first = index = len(job.resume.token_ids)
         end = job.params.max_tokens or DEFAULT_MAX_TOKENS
+        prompt_tokens = sum(len(message.content.split()) for message in job.messages)
         start = self._clock.monotonic()
         while index < end and not answer.stopped:
             await self._wait_until(start + (index - first + 1) * self._interval)
             text += answer.push(index)
             index += 1
             if index < end and not answer.stopped:
-                yield Chunk(text, (index - 1,))
+                yield Chunk(text, (index - 1,), usage=Usage(prompt_tokens, index) if index == first + 1 else None)
                 text = ""
         reason = FinishReason.STOP if answer.stopped else FinishReason.LENGTH
-        usage = Usage(sum(len(message.content.split()) for message in job.messages), index)
-        yield Chunk(text + answer.flush(), tuple(range(max(first, index - 1), index)), reason, usage)
+        last = tuple(range(max(first, index - 1), index))
+        yield Chunk(text + answer.flush(), last, reason, Usage(prompt_tokens, index))
 
     async def _wait_until(self, due: float) -> None:
         # Even a token that is late gives way to the others once.

@@ -20,6 +20,7 @@ from parley_worker.models.generation import GenerationDefaults, read_generation_
 from parley_worker.scheduler.request import Request, Sampling
 from parley_worker.text.answer import AnswerText
 from parley_worker.text.tokenizer import TextTokenizer
+from parley_worker.window import fit, room_for_prompt
 
 # Longer prompts are tokenised in a thread, so that the answers of others keep flowing.
 _INLINE_CHARACTERS = 10_000
@@ -93,7 +94,8 @@ class TorchBackend:
                     if reason:
                         yield Chunk(pending + text.flush(), (token.id,), reason, Usage(prompt_tokens, answered))
                         return
-                    yield Chunk(pending, (token.id,))
+                    first = answered == request.answered + 1
+                    yield Chunk(pending, (token.id,), usage=Usage(prompt_tokens, answered) if first else None)
                     pending = ""
         except EngineDied as error:
             raise Unavailable(str(error)) from error
@@ -101,13 +103,20 @@ class TorchBackend:
             raise Internal(str(error)) from error
 
     async def _encode_chat(self, job: Job) -> tuple[int, ...]:
-        encode = self._checkpoint.tokenizer.encode_chat
         try:
             if sum(len(message.content) for message in job.messages) > _INLINE_CHARACTERS:
-                return await asyncio.to_thread(encode, job.messages)
-            return encode(job.messages)
+                return await asyncio.to_thread(self._encode_fitting, job)
+            return self._encode_fitting(job)
         except ValueError as error:
             raise BadInput(str(error), field="messages") from error
+
+    def _encode_fitting(self, job: Job) -> tuple[int, ...]:
+        encode = self._checkpoint.tokenizer.encode_chat
+        room = room_for_prompt(self.model.context_length, job.params.max_tokens)
+        prompt = encode(job.messages)
+        if len(prompt) <= room:
+            return prompt
+        return encode(fit(job.messages, lambda messages: len(encode(messages)), room))
 
     def _check_prompt(self, prompt: tuple[int, ...], resume: Prefix) -> None:
         vocabulary, window = self._checkpoint.config.vocab_size, self.model.context_length
