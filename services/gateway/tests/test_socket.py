@@ -231,7 +231,7 @@ async def _eventually_connects(stack: Stack) -> None:
                     await client.init()
                     return
             except InvalidStatus:
-                await asyncio.sleep(0.01)
+                continue
 
 
 async def test_sockets_are_told_of_the_end() -> None:

@@ -82,8 +82,7 @@ async def test_live_and_stored_readers_get_the_same_from_any_offset(stack: Stack
     await stack.live.raise_fence(generation.id, 1)
     await stack.live.append(generation.id, [Delta(1, 1, 0, text[:2]), Delta(1, 1, 2, text[2:])])
     live = asyncio.create_task(subscribe(stack, id=generation.id, after=after))
-    while stack.conversations.calls.get("GetGeneration", 0) < 1:
-        await asyncio.sleep(0.01)
+    await stack.conversations.until_called("GetGeneration")
     await end(stack, generation, text)
     stored = await subscribe(stack, id=generation.id, after=after, attempt=1)
     assert await live == stored
@@ -99,8 +98,7 @@ async def test_what_is_waiting_comes_in_one_piece(stack: Stack) -> None:
     stack.conversations.finish(generation, "x" * 100)
     generation.state = types_pb2.GENERATION_STATE_RUNNING
     reading = asyncio.create_task(subscribe(stack, id=generation.id))
-    while stack.conversations.calls.get("GetGeneration", 0) < 1:
-        await asyncio.sleep(0.01)
+    await stack.conversations.until_called("GetGeneration")
     generation.state = types_pb2.GENERATION_STATE_COMPLETED
     await stack.live.end(generation.id)
     found = await reading
@@ -130,8 +128,7 @@ async def test_who_is_told_of_a_restart(
     await stack.live.raise_fence(generation.id, 3)
     await stack.live.append(generation.id, [Delta(3, began, 0, "text")])
     live = asyncio.create_task(subscribe(stack, id=generation.id, after=after, attempt=attempt))
-    while stack.conversations.calls.get("GetGeneration", 0) < 1:
-        await asyncio.sleep(0.01)
+    await stack.conversations.until_called("GetGeneration")
     await end(stack, generation, "text")
     stored = await subscribe(stack, id=generation.id, after=after, attempt=attempt)
     assert await live == stored
@@ -161,8 +158,7 @@ async def test_a_gap_in_the_stream_is_filled_from_the_store(stack: Stack) -> Non
     await stack.live.raise_fence(generation.id, 1)
     await stack.live.append(generation.id, [Delta(1, 1, 0, "ab"), Delta(1, 1, 3, "de")])
     reading = asyncio.create_task(subscribe(stack, id=generation.id))
-    while stack.conversations.calls.get("GetGeneration", 0) < 1:
-        await asyncio.sleep(0.01)
+    await stack.conversations.until_called("GetGeneration")
     stack.conversations.finish(generation, "abcde")
     assert told(await reading) == "abcde"
 
@@ -171,8 +167,7 @@ async def test_a_stream_that_never_comes(stack: Stack) -> None:
     """The owner of the generation is asked when the stream is silent."""
     generation = stack.conversations.add_generation(stack.user.id)
     reading = asyncio.create_task(subscribe(stack, id=generation.id))
-    while stack.conversations.calls.get("GetGeneration", 0) < 1:
-        await asyncio.sleep(0.01)
+    await stack.conversations.until_called("GetGeneration")
     stack.conversations.finish(generation, "from the log")
     assert told(await reading) == "from the log"
 
@@ -217,8 +212,7 @@ async def test_a_generation_that_is_deleted_meanwhile(stack: Stack) -> None:
     async with connect(stack.port) as client:
         await client.init(stack.token)
         await client.subscribe(QUERY, {"id": generation.id})
-        while stack.conversations.calls.get("GetGeneration", 0) < 1:
-            await asyncio.sleep(0.01)
+        await stack.conversations.until_called("GetGeneration")
         del stack.conversations.generations[generation.id]
         frames = await client.until_end()
         assert frames[0]["payload"]["errors"][0]["extensions"]["code"] == "NOT_FOUND"

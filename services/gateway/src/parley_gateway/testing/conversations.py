@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter, defaultdict
 from typing import Any
 
 import grpc.aio
@@ -27,7 +29,8 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         self.owners: dict[str, str] = {}
         self.models = [types_pb2.Model(name="small", context_length=512, available=True)]
         self.sent: list[conversation_pb2.SendMessageRequest] = []
-        self.calls: dict[str, int] = {}
+        self.calls: Counter[str] = Counter()
+        self._seen: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.failure: Exception | None = None
 
     def add_conversation(self, owner: str, title: str = "Untitled") -> types_pb2.Conversation:
@@ -72,6 +75,11 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         generation.usage.CopyFrom(types_pb2.Usage(prompt_tokens=3, completion_tokens=2))
         generation.message_id = message.id
         return message
+
+    async def until_called(self, method: str) -> None:
+        """Returns once `method` has been called."""
+        async with asyncio.timeout(5):
+            await self._seen[method].wait()
 
     async def Get(self, request: conversation_pb2.GetRequest, context: Context) -> conversation_pb2.GetResponse:
         self._called("Get")
@@ -174,7 +182,8 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         return conversation_pb2.ListModelsResponse(models=self.models)
 
     def _called(self, method: str) -> None:
-        self.calls[method] = self.calls.get(method, 0) + 1
+        self.calls[method] += 1
+        self._seen[method].set()
         if self.failure is not None:
             raise self.failure
 

@@ -28,3 +28,7 @@ def build_schema() -> strawberry.Schema:
 def core_schema(schema: strawberry.Schema) -> GraphQLSchema:
     """The graphql-core schema beneath, which documents are validated against and run on."""
     return schema._schema
+
+
+if __name__ == "__main__":
+    print(build_schema().as_str())  # noqa: T201 - what the file schema.graphql holds
