@@ -34,11 +34,11 @@ SERVICE = "/parley_proto.conversation.v1.WorkerService"
 class Platform:
     """Open one with `open_platform`."""
 
-    def __init__(self, clock: Clock, model: str) -> None:
+    def __init__(self, clock: Clock, model: str, bus: MemoryBus | None = None) -> None:
         self.clock = clock
-        self.bus = MemoryBus()
+        self.bus = bus or MemoryBus()
         self._live_clock = ManualClock()
-        self.live = MemoryLive(self._live_clock, lifetime=STREAM_SECONDS)
+        self.live: MemoryLive = MemoryLive(self._live_clock, lifetime=STREAM_SECONDS)
         self.owner = GenerationOwner(clock, self._request_again)
         self.address = ""
         self.ends: Consumer
@@ -114,11 +114,11 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(clock: Clock, model: str = "scripted") -> AsyncIterator[Platform]:
+async def open_platform(clock: Clock, model: str = "scripted", bus: MemoryBus | None = None) -> AsyncIterator[Platform]:
     async def verify(token: str) -> Principal:
         raise Unauthenticated(token)
 
-    platform = Platform(clock, model)
+    platform = Platform(clock, model, bus)
     guard = Guard({SERVICE: Access.SERVICE}, verify, TOKEN)
     async with AsyncExitStack() as stack:
         register = lambda server: add_WorkerServiceServicer_to_server(platform.owner, server)  # noqa: E731

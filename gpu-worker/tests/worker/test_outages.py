@@ -1,0 +1,68 @@
+"""The stores of the hot path come and go; the answer arrives all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from parley_bus.base import Record
+from parley_bus.events import GENERATION_EVENTS
+from parley_bus.memory import MemoryBus
+from parley_kit.clock import SystemClock
+from parley_kit.errors import Unavailable
+from parley_live.base import Delta
+from parley_live.memory import MemoryLive
+from parley_worker.testing.backends import ProbedBackend, words
+from parley_worker.testing.platform import Platform, open_platform
+
+
+class AwayLive(MemoryLive):
+    """`fences` calls of raise_fence fail, and all calls of append while `writable` is False."""
+
+    def __init__(self, fences: int = 0, *, writable: bool = True) -> None:
+        super().__init__(SystemClock())
+        self.fences = fences
+        self.writable = writable
+
+    async def raise_fence(self, generation_id: str, attempt: int) -> Sequence[Delta] | None:
+        if self.fences:
+            self.fences -= 1
+            raise Unavailable("away")
+        return await super().raise_fence(generation_id, attempt)
+
+    async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
+        if not self.writable:
+            raise Unavailable("away")
+        await super().append(generation_id, deltas)
+
+
+class AwayBus(MemoryBus):
+    """`failures` terminal events are refused first."""
+
+    failures = 2
+
+    async def publish(self, record: Record) -> None:
+        if record.topic == GENERATION_EVENTS and self.failures:
+            self.failures -= 1
+            raise Unavailable("away")
+        await super().publish(record)
+
+
+async def test_an_answer_waits_for_a_stream_that_cannot_be_fenced(platform: Platform) -> None:
+    platform.live = AwayLive(fences=2)
+    async with platform.worker(ProbedBackend()):
+        generation_id = await platform.ask(max_tokens=3)
+        assert (await platform.end()).text == words(0, 3)
+    assert "".join(delta.text for delta in await platform.deltas(generation_id)) == words(0, 3)
+
+
+async def test_an_answer_is_completed_though_its_stream_cannot_be_written(platform: Platform) -> None:
+    platform.live = AwayLive(writable=False)
+    async with platform.worker(ProbedBackend()):
+        await platform.ask(max_tokens=3)
+        assert (await platform.end()).text == words(0, 3)
+
+
+async def test_a_terminal_event_waits_for_the_bus() -> None:
+    async with open_platform(SystemClock(), bus=AwayBus()) as platform, platform.worker(ProbedBackend()):
+        await platform.ask(max_tokens=3)
+        assert (await platform.end()).text == words(0, 3)
