@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parley_bus.events import from_record, inference_topic
 from parley_conversation.domain.generation import Failure, FinishReason, Generation, State
 from parley_conversation.domain.outcome import Ending, failed
 from parley_kit.errors import Unavailable
@@ -341,3 +343,18 @@ async def test_a_stream_that_was_lost_ends_without_text(world: Any) -> None:
     await world.service.sweep.tick()
     ended = await world.stored(generation.id)
     assert (ended.state, ended.answer_stored, ended.began_attempt) == (State.EXPIRED, False, attempt + 1)
+
+
+async def test_a_sweep_that_starts_asks_again_for_all_that_waits(world: Any) -> None:
+    """The bus of the embedded mode ends with the process, and with it what no worker had taken."""
+    generation = await world.sent()
+    sweep = asyncio.create_task(world.service.sweep.run())
+    try:
+        async with world.bus.subscribe([inference_topic("tiny")], "test") as requests:
+            deliveries = [*await requests.fetch(2, 5)]
+            deliveries += await requests.fetch(1, 5) if len(deliveries) < 2 else []
+    finally:
+        sweep.cancel()
+        await asyncio.gather(sweep, return_exceptions=True)
+    asked = [from_record(delivery.record) for delivery in deliveries]
+    assert [it.generation_id for it in asked if isinstance(it, events.InferenceRequested)] == [generation.id] * 2

@@ -118,3 +118,16 @@ async def test_an_answer_without_text_is_no_message(world: Any) -> None:
     )
     assert await world.contents(generation.conversation_id) == ["Hello"]
     assert not (await world.stored(generation.id)).answer_stored
+
+
+async def test_a_page_of_long_messages_is_cut_to_what_one_call_can_carry(world: Any) -> None:
+    conversation = await world.conversation()
+    parent: Message | None = None
+    for seq in range(1, 9):
+        content = f"{seq}" + "😀" * 99_999
+        parent_seq, parent_id = (parent.seq, parent.id) if parent else (None, None)
+        parent = Message(conversation.id, seq, new_id(), Role.USER, content, parent_seq, parent_id, world.clock.now())
+        await world.stores.chat_log.append(parent)
+    page = await world.service.handlers.messages.page(world.owner, conversation.id, 200, None, None)
+    assert [it.message.content[0] for it in page.messages] == ["4", "5", "6", "7", "8"]
+    assert page.has_previous

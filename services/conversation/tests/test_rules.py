@@ -21,9 +21,9 @@ from parley_conversation.domain import rules
 from parley_conversation.domain.context import assemble, room
 from parley_conversation.domain.conversation import Conversation, Message, Role
 from parley_conversation.domain.generation import Generation, Parameters, State
-from parley_conversation.domain.outcome import streamed
 from parley_conversation.domain.title import WIDTH, derive_title, shown_title
 from parley_conversation.domain.verdict import Patience, Verdict, judge
+from parley_conversation.endings import streamed
 from parley_kit.errors import BadInput
 from parley_kit.ids import new_id
 from parley_live import Delta
@@ -211,6 +211,8 @@ GENERATION = Generation(
         ({}, 3, Verdict.REQUEST_AGAIN),
         ({"queued_at": START + timedelta(seconds=20)}, 39, Verdict.WAIT),
         ({"queued_at": START + timedelta(seconds=20)}, 40, Verdict.REQUEST_AGAIN),
+        ({"queued_at": START + timedelta(seconds=200)}, 229, Verdict.WAIT),
+        ({"queued_at": START + timedelta(seconds=200)}, 230, Verdict.REQUEST_AGAIN),
         ({"state": State.RUNNING, "attempt": 1, "lease_until": START + timedelta(seconds=6)}, 5.9, Verdict.WAIT),
         ({"state": State.RUNNING, "attempt": 1, "lease_until": START + timedelta(seconds=6)}, 6, Verdict.REQUEUE),
         ({"state": State.RUNNING, "attempt": 3, "lease_until": START + timedelta(seconds=6)}, 6, Verdict.FAIL),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from parley_conversation import metrics
 from parley_conversation.domain.generation import Failure, FinishReason, Generation, State
-from parley_conversation.domain.outcome import EXPIRED, Ending, settle, streamed
+from parley_conversation.domain.outcome import EXPIRED, Ending, settle
 from parley_conversation.ports import Generations
 from parley_conversation.relay import Relay
 from parley_kit.clock import Clock
 from parley_kit.errors import Retryable
 from parley_kit.logs import get_logger
-from parley_live import Fenced, TokenStreams
+from parley_live import Delta, Fenced, TokenStreams
 
 log = get_logger(__name__)
 
@@ -69,3 +71,11 @@ class Endings:
         except Retryable as error:
             log.warning("debts_left", generation_id=finished.id, reason=error.message)
         return finished
+
+
+def streamed(deltas: Sequence[Delta], default_began: int) -> tuple[str, int]:
+    """The text that a stream holds, and the attempt that began it."""
+    text = ""
+    for delta in deltas:
+        text = text[: delta.offset] + delta.text
+    return text, deltas[-1].began if deltas else default_began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from parley_conversation import metrics
@@ -52,23 +53,24 @@ class Sweep:
         self._purged: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. At first each waiting request is published again, as the bus may have ended with the process."""
+        await self._attempt("overdue", self._sweep_overdue(replace(self._patience, unclaimed=timedelta(0))))
         while True:
             await self.tick()
             await self._clock.sleep(self._interval)
 
     async def tick(self) -> None:
         """One round. Never raises: what fails is logged, counted, and tried again in the next round."""
-        await self._attempt("overdue", self._sweep_overdue())
+        await self._attempt("overdue", self._sweep_overdue(self._patience))
         await self._attempt("debts", self._sweep_debts())
         await self._attempt("purge", self._sweep_deleted())
 
-    async def _sweep_overdue(self) -> None:
+    async def _sweep_overdue(self, patience: Patience) -> None:
         now = self._clock.now()
         overdue = await self._stores.generations.overdue(
-            now, now - self._patience.unclaimed, now - self._patience.cancel, self._most
+            now, now - patience.unclaimed, now - patience.cancel, self._most
         )
-        verdicts = [(generation, judge(generation, now, self._patience)) for generation in overdue]
+        verdicts = [(generation, judge(generation, now, patience)) for generation in overdue]
         await self._all(
             (verdict, self._carry_out(generation, verdict))
             for generation, verdict in verdicts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +19,6 @@ from parley_conversation.domain.generation import (
 )
 from parley_kit.errors import DeadlineExceeded
 from parley_kit.ids import new_id
-from parley_live import Delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,6 @@ def failed(failure: Failure, text: str, began_attempt: int, usage: Usage | None 
     expired = failure.code == DeadlineExceeded.code
     state = State.EXPIRED if expired else State.FAILED
     return Ending(state, text, began_attempt, FinishReason.ERROR, usage, EXPIRED if expired else failure)
-
-
-def streamed(deltas: Sequence[Delta], default_began: int) -> tuple[str, int]:
-    """The text that a stream holds, and the attempt that began it."""
-    text = ""
-    for delta in deltas:
-        text = text[: delta.offset] + delta.text
-    return text, deltas[-1].began if deltas else default_began
 
 
 def settle(generation: Generation, ending: Ending, now: datetime) -> Outcome:

@@ -8,6 +8,8 @@ from enum import StrEnum
 
 from parley_conversation.domain.generation import MAX_ATTEMPTS, Generation, State
 
+MOST_GROWTH = 10
+
 
 class Verdict(StrEnum):
     CANCEL = "cancel"
@@ -22,7 +24,7 @@ class Verdict(StrEnum):
 class Patience:
     """How long the sweep waits before it steps in.
 
-    unclaimed: for a first claim, doubling each time that the request is published again. cancel: for the worker's own
+    unclaimed: for a first claim; it grows with the time waited, up to ten times as long. cancel: for the worker's own
     answer to a stop.
     """
 
@@ -53,6 +55,7 @@ def _leased(generation: Generation, now: datetime) -> bool:
 
 
 def _waited_enough(generation: Generation, now: datetime, patience: Patience) -> bool:
-    """Whether the latest request is older than the patience and than all the waiting before it."""
+    """Whether the latest request is older than the patience, and than all the waiting before it."""
     queued_at = generation.queued_at or generation.created_at
-    return now - queued_at >= max(patience.unclaimed, queued_at - generation.created_at)
+    grown = min(queued_at - generation.created_at, MOST_GROWTH * patience.unclaimed)
+    return now - queued_at >= max(patience.unclaimed, grown)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from parley_conversation.catalogue import Catalogue
 from parley_conversation.cursor import parse_conversation_cursor
 from parley_conversation.domain.conversation import Conversation
+from parley_conversation.domain.pages import fitting
 from parley_conversation.domain.rules import (
     Sizes,
     check_page,
@@ -90,7 +91,8 @@ class ConversationHandlers:
             search=search if search and search.strip() else None,
         )
         found = await self._conversations.find(query)
-        return ConversationPage(found[:first], has_next=len(found) > first)
+        page = fitting(found[:first], lambda conversation: conversation.system_prompt or "")
+        return ConversationPage(page, has_next=len(found) > len(page))
 
     async def update(self, owner_id: str, conversation_id: str, changes: ConversationChanges) -> Conversation:
         """A blank title takes the given one away."""

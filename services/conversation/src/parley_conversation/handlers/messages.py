@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from parley_conversation.branch import ancestry, newest_leaf
 from parley_conversation.cursor import parse_message_cursor
 from parley_conversation.domain.conversation import Message
+from parley_conversation.domain.pages import fitting
 from parley_conversation.domain.rules import check_page
 from parley_conversation.handlers.access import Access
 from parley_conversation.ports import ChatLog
@@ -41,7 +42,7 @@ class MessageHandlers:
     async def page(
         self, owner_id: str, conversation_id: str, last: int, before: str | None, leaf_id: str | None
     ) -> MessagePage:
-        """The `last` messages that end at the leaf (None: the newest), or right before the cursor.
+        """Up to `last` messages that end at the leaf (None: the newest), or right before the cursor; fewer when long.
 
         Raises BadInput for a malformed cursor, NotFound for a leaf that is not in this conversation.
         """
@@ -49,13 +50,10 @@ class MessageHandlers:
         await self._access.conversation(owner_id, conversation_id)
         await self._relay.store_all(conversation_id)
         end = await self._end(owner_id, conversation_id, before, leaf_id)
-        found: list[Message] = []
-        async for message in ancestry(self._chat_log, conversation_id, end, last):
-            found.insert(0, message)
-            if len(found) == last:
-                break
-        if end is not None and not found:
+        newest_first = await self._read(conversation_id, end, last)
+        if end is not None and not newest_first:
             raise BadInput("before is not a cursor of this list", "before")
+        found = fitting(newest_first, lambda message: message.content)[::-1]
         return MessagePage(
             messages=await self.branched(conversation_id, found),
             has_previous=bool(found) and found[0].parent_seq is not None,
@@ -80,6 +78,14 @@ class MessageHandlers:
         parents = list({message.parent_seq for message in messages})
         siblings: Mapping[int | None, Sequence[str]] = await self._chat_log.siblings(conversation_id, parents)
         return [BranchedMessage(message, siblings[message.parent_seq]) for message in messages]
+
+    async def _read(self, conversation_id: str, end: int | None, most: int) -> list[Message]:
+        newest_first: list[Message] = []
+        async for message in ancestry(self._chat_log, conversation_id, end, most):
+            newest_first.append(message)
+            if len(newest_first) == most:
+                break
+        return newest_first
 
     async def _end(self, owner_id: str, conversation_id: str, before: str | None, leaf_id: str | None) -> int | None:
         """The seq where the page ends; None: there is nothing before it."""
