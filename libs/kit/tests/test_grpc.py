@@ -25,6 +25,7 @@ from parley_kit.errors import (
 )
 from parley_kit.grpc import Access, Guard, open_channel, open_server
 from parley_kit.grpc.options import SERVICE_TOKEN
+from parley_kit.settings import ConfigError
 from parley_proto.auth.v1 import auth_pb2, auth_pb2_grpc
 
 SERVICE = "/parley_proto.auth.v1.AuthService"
@@ -182,3 +183,10 @@ async def test_an_empty_service_token_admits_nobody() -> None:
     for metadata in ({}, {SERVICE_TOKEN: ""}):
         with pytest.raises(Unauthenticated):
             await guard.admit(f"{SERVICE}/GetJwks", metadata)
+
+
+async def test_a_port_that_is_taken_stops_the_start(address: str) -> None:
+    guard = Guard({}, verify=lambda token: pytest.fail("asked"), service_token="s")
+    with pytest.raises(ConfigError, match=f"cannot listen on {address}"):
+        async with open_server([], guard, port=int(address.rpartition(":")[2])):
+            pass

@@ -1,7 +1,7 @@
 """What the service needs from outside. Stores raise `parley_kit.errors.Unavailable` when they are away.
 
-What a store's method returned from is durable. Each method is atomic, and needs no more than single-document
-atomicity from the store. Times are aware UTC datetimes, kept to the microsecond (a store may keep milliseconds).
+What a store's method returned from is durable. Users, families and tokens are documents of their own, and no method
+needs more than single-document atomicity. Times are aware UTC datetimes, kept to the millisecond at least.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Users(Protocol):
 
 class RefreshFamilies(Protocol):
     async def start(self, family: Family, token: RefreshToken) -> None:
-        """Store a new family with its first token."""
+        """Store a new family, then its first token."""
         ...
 
     async def find(self, digest: bytes) -> tuple[Family, RefreshToken] | None:
@@ -40,10 +40,11 @@ class RefreshFamilies(Protocol):
         ...
 
     async def redeem(self, digest: bytes, now: datetime) -> RefreshToken | None:
-        """Note that a token is used: it is its parent's used successor, so the parent is spent from now on.
+        """Note that a token is used: first that its parent is spent, then, in one atomic step, when its first use was.
 
         Returns the token as it stands after that; first_used_at is that of the very first use, whoever else redeems
-        at the same moment. None: there is no such token.
+        at the same moment. A crash between the two leaves a spent parent, which nobody needs who has its successor.
+        None: there is no such token.
         """
         ...
 

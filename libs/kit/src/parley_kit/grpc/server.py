@@ -19,6 +19,7 @@ from parley_kit.errors import Internal, ParleyError, Unauthenticated
 from parley_kit.grpc.errors import to_status
 from parley_kit.grpc.options import AUTHORIZATION, SERVER_OPTIONS, SERVICE_TOKEN
 from parley_kit.logs import get_logger
+from parley_kit.settings import ConfigError
 
 log = get_logger(__name__)
 
@@ -128,13 +129,19 @@ class Server:
 async def open_server(
     registrations: Sequence[Register], guard: Guard, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Server]:
-    """Serve until the block ends; then refuse new calls and give running ones 5 s. port 0: a free one."""
+    """Serve until the block ends; then refuse new calls and give running ones 5 s. port 0: a free one.
+
+    Raises ConfigError when the port cannot be had.
+    """
     server = grpc.aio.server(interceptors=[_Incoming(guard)], options=SERVER_OPTIONS)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     for register in registrations:
         register(server)
-    bound = server.add_insecure_port(f"{host}:{port}")
+    try:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError:
+        raise ConfigError(f"cannot listen on {host}:{port}: is another process there?") from None
     await server.start()
     running = Server(bound, health_servicer)
     await running.set_serving(True)
