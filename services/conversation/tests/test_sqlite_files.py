@@ -1,0 +1,92 @@
+"""The SQLite file: it survives a restart, is refused when it cannot be used, and no deletion holds up the writers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from parley_conversation.adapters.sqlite import open_stores
+from parley_conversation.adapters.sqlite.chat_log import DELETE_BATCH
+from parley_conversation.domain.generation import EndStream
+from parley_conversation.ports import ConversationQuery, ServedModel, Stores
+from parley_conversation.testing.harness import START, after, conversation, generation, ids, message
+from parley_kit.errors import Unavailable
+from parley_kit.ids import new_id
+from parley_kit.settings import ConfigError
+
+
+async def test_everything_survives_a_restart(tmp_path: Path) -> None:
+    chat = conversation(title="kept")
+    said, made = message(chat.id, 1, "words\0"), generation(chat.id, EndStream(new_id()))
+    async with open_stores(tmp_path / "conversation.sqlite3") as stores:
+        await stores.conversations.insert(chat)
+        await stores.conversations.reserve(chat.id, 2, START)
+        await stores.conversations.index(said)
+        await stores.chat_log.append(said)
+        await stores.generations.insert(made)
+        await stores.generations.claim(made.id, "worker", after(1), after(7))
+        await stores.models.announce("worker", ServedModel("llama", 2048, START))
+    async with open_stores(tmp_path / "conversation.sqlite3") as stores:
+        assert await stores.conversations.get(chat.id) == chat
+        assert await stores.conversations.reserve(chat.id, 2, START) == 3
+        assert ids(await stores.conversations.find(ConversationQuery(chat.owner_id, False, 9, search="words"))) == [
+            chat.id
+        ]
+        assert await stores.chat_log.before(chat.id, None, 9) == [said]
+        assert [(each.attempt, each.outbox) for each in await stores.generations.unsettled(chat.id)] == [
+            (1, made.outbox)
+        ]
+        assert await stores.models.served() == [ServedModel("llama", 2048, START)]
+
+
+async def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot use"):
+        async with open_stores(tmp_path):
+            pass
+
+
+async def test_closed_stores_are_unavailable(tmp_path: Path) -> None:
+    async with open_stores(tmp_path / "conversation.sqlite3") as stores:
+        pass
+    calls: list[Awaitable[object]] = [
+        stores.conversations.get(new_id()),
+        stores.generations.insert(generation()),
+        stores.chat_log.append(message(new_id(), 1)),
+        stores.models.served(),
+    ]
+    for call in calls:
+        with pytest.raises(Unavailable):
+            await call
+
+
+DELETIONS: dict[str, Callable[[Stores, str], Awaitable[None]]] = {
+    "messages": lambda stores, chat: stores.chat_log.delete(chat),
+    "generations": lambda stores, chat: stores.generations.delete_of(chat),
+    "words": lambda stores, chat: stores.conversations.purged(chat),
+}
+
+
+@pytest.mark.parametrize("delete", DELETIONS.values(), ids=DELETIONS.keys())
+async def test_writers_get_their_turn_during_a_long_deletion(
+    tmp_path: Path, delete: Callable[[Stores, str], Awaitable[None]]
+) -> None:
+    async with open_stores(tmp_path / "conversation.sqlite3") as stores:
+        chat = conversation()
+        await stores.conversations.insert(chat)
+        for seq in range(1, DELETE_BATCH * 8, DELETE_BATCH):
+            batch = [message(chat.id, each) for each in range(seq, seq + DELETE_BATCH)]
+            await asyncio.gather(
+                *(stores.chat_log.append(each) for each in batch),
+                *(stores.conversations.index(each) for each in batch),
+                *(stores.generations.insert(generation(chat.id)) for _ in batch),
+            )
+        await stores.conversations.delete(chat.id)
+        deletion = asyncio.ensure_future(delete(stores, chat.id))
+        for _ in range(5):
+            await stores.conversations.insert(conversation())
+        assert not deletion.done()
+        await deletion
+        assert await stores.chat_log.before(chat.id, None, 1) == [] or delete is not DELETIONS["messages"]
