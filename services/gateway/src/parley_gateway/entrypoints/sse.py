@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from parley_gateway.caller import Caller
 from parley_gateway.entrypoints.bodies import read_parameters
-from parley_gateway.entrypoints.graphql.engine import encode_rejection
+from parley_gateway.entrypoints.graphql.engine import Prepared, encode_rejection
 from parley_gateway.entrypoints.graphql.errors import RequestRejected, SubscriptionRefused, format_parley_error
 from parley_gateway.entrypoints.http import refusal, refuse_method
 from parley_gateway.entrypoints.media import EVENT_STREAM, JSON, preferred
@@ -69,19 +69,27 @@ class SseEndpoint:
         caller = self._gateway.caller(request, request.headers.get("authorization"))
         try:
             with self._gateway.capacity.take():
-                async with aclosing(await self._responses(request, caller)) as responses:
-                    await self._stream(request, responses, caller, send)
+                prepared = await self._prepared(request)
+                async with (
+                    aclosing(await self._responses(prepared, caller)) as responses,
+                    running(self._ending(request, prepared, caller)) as ending,
+                    aclosing(_events(responses, ending)) as events,
+                ):
+                    await _send_all(events, send)
         except Overloaded as error:
             raise RequestRejected([format_parley_error(error, "")], 503) from None
 
-    async def _responses(self, request: Request, caller: Caller) -> AsyncGenerator[bytes, None]:
+    async def _prepared(self, request: Request) -> Prepared:
         if preferred(request.headers.get("accept"), (EVENT_STREAM,)) is None:
             raise RequestRejected.because(f"only {EVENT_STREAM} is served here", status=406)
         refuse_method(request)
-        engine, operation = self._gateway.engine, self._gateway.operation(caller)
-        prepared = engine.prepare(await read_parameters(request))
+        prepared = self._gateway.engine.prepare(await read_parameters(request))
         if request.method == "GET" and prepared.kind is OperationType.MUTATION:
             raise RequestRejected.because("a mutation needs POST", status=405)
+        return prepared
+
+    async def _responses(self, prepared: Prepared, caller: Caller) -> AsyncGenerator[bytes, None]:
+        engine, operation = self._gateway.engine, self._gateway.operation(caller)
         if prepared.kind is not OperationType.SUBSCRIPTION:
             return _single(await engine.execute(prepared, operation))
         try:
@@ -92,20 +100,10 @@ class SseEndpoint:
             refused.status = 401
             raise
 
-    async def _stream(
-        self, request: Request, responses: AsyncGenerator[bytes, None], caller: Caller, send: Send
-    ) -> None:
-        async with running(self._ending(request, caller)) as ending, aclosing(_events(responses, ending)) as events:
-            await send(_START)
-            async for event in events:
-                async with asyncio.timeout(SEND_SECONDS):
-                    await send({"type": "http.response.body", "body": event, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-
-    async def _ending(self, request: Request, caller: Caller) -> bytes:
+    async def _ending(self, request: Request, prepared: Prepared, caller: Caller) -> bytes:
         """What is left to send when something other than the last response ends the stream."""
         watches = [self._stopped(), _disconnected(request)]
-        if caller.authorization is not None:
+        if prepared.kind is OperationType.SUBSCRIPTION:
             watches.append(self._token_invalid(caller))
         return await first_of(*watches)
 
@@ -116,6 +114,14 @@ class SseEndpoint:
     async def _token_invalid(self, caller: Caller) -> bytes:
         error = Unauthenticated(await self._gateway.until_invalid(caller))
         return _next(orjson.dumps({"errors": [format_parley_error(error, "")]})) + COMPLETE
+
+
+async def _send_all(events: AsyncGenerator[bytes, None], send: Send) -> None:
+    await send(_START)
+    async for event in events:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _disconnected(request: Request) -> bytes:

@@ -30,6 +30,8 @@ from parley_gateway.entrypoints.graphql.errors import (
     format_request_errors,
 )
 from parley_gateway.entrypoints.graphql.parameters import Parameters, holds_surrogate
+from parley_gateway.entrypoints.graphql.subscription import TokenDelta
+from parley_gateway.entrypoints.graphql.template import DeltaTemplate, compile_template
 from parley_kit.context import budget, enter
 from parley_kit.errors import BadInput, Internal, ParleyError
 from parley_kit.logs import get_logger
@@ -89,7 +91,8 @@ class Engine:
                 source = await source
         if isinstance(source, ExecutionResult):
             raise SubscriptionRefused(format_execution_errors(source.errors or (), context.request_id))
-        return self._responses(executor, source, context)
+        template = compile_template(prepared.document, prepared.operation)
+        return self._responses(executor, source, template, context)
 
     def _executor(self, prepared: Prepared, context: Operation) -> Executor[Any]:
         variables = prepared.parameters.variables
@@ -108,11 +111,14 @@ class Engine:
         return executor
 
     async def _responses(
-        self, executor: Executor[Any], source: AsyncIterable[Any], context: Operation
+        self, executor: Executor[Any], source: AsyncIterable[Any], template: DeltaTemplate | None, context: Operation
     ) -> AsyncGenerator[bytes, None]:
         try:
             async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
                 async for event in events:
+                    if template is not None and isinstance(event, TokenDelta):
+                        yield template.render(event)
+                        continue
                     yield await self._response(executor, event, context)
         except ParleyError as error:
             yield orjson.dumps({"errors": [format_parley_error(error, context.request_id)]})
