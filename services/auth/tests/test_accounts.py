@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, Type
 
+from parley_auth.adapters.passwords import light_hasher, strong_hasher
 from parley_auth.bootstrap import Core, open_core
 from parley_auth.domain.session import Session
 from parley_auth.settings import AuthSettings
@@ -189,3 +190,9 @@ async def test_development_leaves_room_for_tests_from_one_address() -> None:
     assert attempts.sign_ups_of_address >= 100
     assert min(attempts.sign_ins_of_address, attempts.sign_ins_of_account) >= 500
     assert AuthSettings(env="production").attempts.sign_ins_of_account == 10
+
+
+def test_no_hash_is_weaker_than_owasp_and_rfc_9106_ask() -> None:
+    light, strong = light_hasher(), strong_hasher()
+    assert (light.type, light.memory_cost, light.time_cost, light.parallelism) == (Type.ID, 19_456, 2, 1)
+    assert (strong.type, strong.memory_cost, strong.time_cost, strong.parallelism) == (Type.ID, 65_536, 3, 4)

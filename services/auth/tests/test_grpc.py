@@ -14,7 +14,8 @@ from argon2 import PasswordHasher
 from joserfc.jwk import ECKey
 from prometheus_client import REGISTRY
 
-from parley_auth.bootstrap import open_auth
+from parley_auth.adapters.sqlite import SqliteUsers, open_store
+from parley_auth.bootstrap import DATABASE_FILE, open_auth
 from parley_auth.settings import AuthSettings
 from parley_kit import context
 from parley_kit.clock import ManualClock
@@ -180,6 +181,24 @@ async def test_a_throttled_caller_is_told_when_to_come_back(
         with pytest.raises(RateLimited) as caught:
             await stub.SignIn(request)
     assert caught.value.retry_after == 60
+
+
+@pytest.mark.parametrize(("env", "parameters"), [("development", "m=19456,t=2,p=1"), ("production", "m=65536,t=3,p=4")])
+async def test_the_cost_of_a_hash_follows_the_environment(
+    tmp_path: Path, live: MemoryLive, clock: ManualClock, env: str, parameters: str
+) -> None:
+    key = signing_key().as_pem(private=True).decode()
+    settings = AuthSettings.load(data_dir=tmp_path, env=env, auth_signing_key=key)
+    async with (
+        open_auth(settings, live, clock, Readiness()) as service,
+        open_channel(service.address) as channel,
+    ):
+        request = auth_pb2.SignUpRequest(email=EMAIL, password=PASSWORD, display_name="Ada")
+        await auth_pb2_grpc.AuthServiceStub(channel).SignUp(request)
+    async with open_store(tmp_path / DATABASE_FILE) as database:
+        account = await SqliteUsers(database).find_account(EMAIL)
+    assert account is not None
+    assert f"$argon2id$v=19${parameters}$" in account.password_hash
 
 
 async def test_ready_while_the_store_is(

@@ -13,7 +13,7 @@ from argon2 import PasswordHasher
 
 from parley_auth.adapters.jwt import JwtAccessTokens
 from parley_auth.adapters.keys import KeyRing, load_or_make_ring, parse_ring
-from parley_auth.adapters.passwords import open_passwords
+from parley_auth.adapters.passwords import light_hasher, open_passwords, strong_hasher
 from parley_auth.adapters.sqlite import SqliteRefreshFamilies, SqliteUsers, open_store
 from parley_auth.entrypoints.grpc import ACCESS, AuthServicer
 from parley_auth.handlers import Accounts, Sessions, Upkeep
@@ -54,9 +54,10 @@ class Core:
 async def open_auth(
     settings: AuthSettings, live: Live, clock: Clock, readiness: Readiness, hasher: PasswordHasher | None = None
 ) -> AsyncIterator[AuthService]:
-    """Serve until the block ends. Raises ConfigError. `hasher` replaces argon2's default parameters."""
+    """Serve until the block ends. Raises ConfigError. `hasher` replaces the one that the settings mean."""
+    hasher = hasher or (strong_hasher() if settings.env == "production" else light_hasher())
     async with (
-        open_core(settings, live, clock, hasher or PasswordHasher()) as core,
+        open_core(settings, live, clock, hasher) as core,
         _keep_up(core.upkeep),
         _serve(settings, core, live, clock) as address,
     ):
@@ -71,7 +72,7 @@ async def open_core(settings: AuthSettings, live: Live, clock: Clock, hasher: Pa
     tokens = JwtAccessTokens(await asyncio.to_thread(load_ring, settings))
     async with (
         open_store(data_dir / DATABASE_FILE) as database,
-        open_passwords(hasher, settings.auth_hash_threads, settings.auth_hash_queue) as passwords,
+        open_passwords(hasher, settings.auth_hash_threads, settings.hash_queue) as passwords,
     ):
         users, families = SqliteUsers(database), SqliteRefreshFamilies(database)
         throttle = Throttle(live, settings.attempts)

@@ -16,7 +16,10 @@ PRODUCTION = AttemptsPerMinute(
 
 
 class AuthSettings(Settings):
-    """Limits that are left out follow PARLEY_ENV: development leaves room for tests from one address."""
+    """Limits that are left out follow PARLEY_ENV: development leaves room for tests from one address.
+
+    So does the cost of a password's hash. It goes up at the first sign-in in production.
+    """
 
     auth_host: str = Field("127.0.0.1", description="the address auth's gRPC server listens on")
     auth_port: int = Field(0, ge=0, le=65535, description="the port of auth's gRPC server; 0: a free one")
@@ -26,8 +29,10 @@ class AuthSettings(Settings):
     auth_previous_keys: SecretStr = Field(
         SecretStr(""), description="P-256 keys in PEM that signed before, kept to verify; only with a signing key"
     )
-    auth_hash_threads: int = Field(2, ge=1, le=64, description="passwords hashed at once, 64 MiB each")
-    auth_hash_queue: int = Field(128, ge=0, description="passwords that may wait to be hashed; beyond: OVERLOADED")
+    auth_hash_threads: int = Field(2, ge=1, le=64, description="passwords hashed at once")
+    auth_hash_queue: int | None = Field(
+        None, ge=0, description="passwords that may wait to be hashed (development 128, production 32)"
+    )
     auth_sign_ups_per_address: int | None = Field(
         None, ge=1, description="sign-ups a minute from one address (development 200, production 10)"
     )
@@ -40,6 +45,13 @@ class AuthSettings(Settings):
     auth_refreshes_per_session: int | None = Field(
         None, ge=1, description="refreshes a minute of one session (development 600, production 60)"
     )
+
+    @property
+    def hash_queue(self) -> int:
+        """What the pool gets done, on two cores, before its callers lose patience."""
+        if self.auth_hash_queue is not None:
+            return self.auth_hash_queue
+        return 32 if self.env == "production" else 128
 
     @property
     def attempts(self) -> AttemptsPerMinute:
