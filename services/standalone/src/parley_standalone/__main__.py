@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from parley_standalone.cli import main
+from parley_standalone.main import main
 
 main()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-
-from parley_kit.settings import ConfigError, refuse_to_start
 
 app = typer.Typer(
     name="parley",
@@ -37,20 +34,15 @@ def run(port: Port = None, data_dir: DataDir = None, model: Model = None) -> Non
 
     Options not given come from the environment (docs/settings.md). Exit code 2: it cannot start as it is set up.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop_before_start)
-    try:
-        # Loaded here: the services take a second to import, and `parley chat` needs none of them.
-        from parley_standalone import server
-        from parley_standalone.settings import PlatformSettings
+    # Loaded here: the services take a second to import, and `parley chat` needs none of them.
+    from parley_kit.settings import ConfigError, refuse_to_start
+    from parley_standalone import server
+    from parley_standalone.settings import PlatformSettings
 
+    try:
         server.run(PlatformSettings.load(data_dir=data_dir, port=port, model=model), Console())
     except ConfigError as error:
         refuse_to_start(error)
-
-
-def _stop_before_start(_number: int, _frame: object) -> None:
-    sys.exit(0)
 
 
 @app.command()
@@ -89,7 +81,3 @@ def doctor(
     from parley_standalone.doctor.report import doctor_main
 
     sys.exit(doctor_main(data_dir=data_dir, port=port, model=model, as_json=as_json))
-
-
-def main() -> None:
-    app()
