@@ -216,3 +216,19 @@ async def test_a_generation_that_is_deleted_meanwhile(stack: Stack) -> None:
         del stack.conversations.generations[generation.id]
         frames = await client.until_end()
         assert frames[0]["payload"]["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+async def test_a_slow_reader_gets_everything_late(stack: Stack) -> None:
+    generation = stack.conversations.add_generation(stack.user.id)
+    piece, count = "x" * 65_536, 250
+    await stack.live.raise_fence(generation.id, 1)
+    async with connect(stack.port, max_queue=1) as client:
+        await client.init(stack.token)
+        await client.subscribe(QUERY, {"id": generation.id})
+        for number in range(count):
+            await stack.live.append(generation.id, [Delta(1, 1, number * len(piece), piece)])
+            await asyncio.sleep(0)
+        await end(stack, generation, "the log is not asked")
+        found = await events(client)
+    assert len(told(found)) == count * len(piece)
+    assert found[-1]["__typename"] == "GenerationFinished"

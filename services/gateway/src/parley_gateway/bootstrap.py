@@ -76,7 +76,7 @@ def _server_options(settings: GatewaySettings) -> dict[str, object]:
         "ws": "websockets-sansio",
         "ws_max_size": MAX_BODY_BYTES,
         "ws_ping_interval": 20.0,
-        "ws_ping_timeout": 60.0,
+        "ws_ping_timeout": 60.0,  # generous: a slow reader sees the ping behind all that waits for it
         "ws_per_message_deflate": False,
         "server_header": False,
         "proxy_headers": settings.gateway_trust_forwarded,

@@ -26,7 +26,7 @@ from parley_kit.logs import get_logger
 log = get_logger(__name__)
 
 HEARTBEAT_SECONDS = 10.0
-SEND_SECONDS = 60.0
+SEND_SECONDS = 120.0
 HEARTBEAT = b":\n\n"
 COMPLETE = b"event: complete\ndata: \n\n"
 
@@ -48,7 +48,7 @@ class SseEndpoint:
 
     What is refused before it began has the JSON form of /graphql and a status. A token that ends while the stream lives
     ends the stream, with the error. `stopping` ends it without `complete`, so that clients connect again, elsewhere. A
-    client that takes nothing for 60 s is cut off.
+    client that takes nothing for two minutes is cut off.
     """
 
     def __init__(self, gateway: Gateway, stopping: asyncio.Event) -> None:

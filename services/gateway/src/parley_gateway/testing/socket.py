@@ -57,12 +57,16 @@ class Client:
 
 @asynccontextmanager
 async def connect(
-    port: int, subprotocol: str | None = "graphql-transport-ws", origin: str | None = None
+    port: int, subprotocol: str | None = "graphql-transport-ws", origin: str | None = None, max_queue: int = 16
 ) -> AsyncIterator[Client]:
-    """A connection, not initialised yet."""
+    """A connection, not initialised yet. It stops reading while max_queue frames wait."""
     subprotocols = None if subprotocol is None else [Subprotocol(subprotocol)]
     uri = f"ws://127.0.0.1:{port}/graphql"
     async with websockets.connect(
-        uri, subprotocols=subprotocols, origin=None if origin is None else Origin(origin), max_size=None
+        uri,
+        subprotocols=subprotocols,
+        origin=None if origin is None else Origin(origin),
+        max_size=None,
+        max_queue=max_queue,
     ) as connection:
         yield Client(connection)

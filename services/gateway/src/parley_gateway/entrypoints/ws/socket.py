@@ -20,8 +20,12 @@ from parley_kit.logs import get_logger
 log = get_logger(__name__)
 
 INIT_SECONDS = 3.0
-SEND_SECONDS = 60.0
-"""How long a client may take nothing at all before it is cut off."""
+CLOSE_SECONDS = 60.0
+SEND_SECONDS = 120.0
+"""How long a client may take nothing at all. The server's pings close such a socket earlier, with a frame (1011)."""
+
+GONE = 1006
+"""What a close is called that was never sent."""
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -144,20 +148,18 @@ class Socket:
         return parse_frame(message.get("text"))
 
     async def _send(self, frame: bytes) -> None:
-        """Waits for a slow client. Raises Closed when it took nothing for 60 s, or is gone."""
+        """Waits for a slow client. Raises Closed when it takes nothing any more, or is gone."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 await self._websocket.send({"type": "websocket.send", "text": frame.decode()})
-        except TimeoutError:
-            raise Closed(1013, "the client reads too slowly") from None
-        except (WebSocketDisconnect, RuntimeError):
-            raise Closed(1006, "the client is gone") from None
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+            raise Closed(GONE, "the client is gone") from None
 
     async def _close(self, closed: Closed) -> None:
-        if closed.code == 1006:
+        if closed.code == GONE:
             return
         try:
-            async with asyncio.timeout(SEND_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._websocket.close(closed.code, closed.reason[:120])
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             log.info("ws_close_not_taken", code=closed.code)
