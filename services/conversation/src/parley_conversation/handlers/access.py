@@ -35,11 +35,7 @@ class Access:
 
     async def generations(self, owner_id: str, generation_ids: Sequence[str]) -> Sequence[Generation]:
         """Those that exist and are the owner's."""
-        found = [
-            generation
-            for generation in await self._stores.generations.get_many(generation_ids)
-            if generation.owner_id == owner_id
-        ]
+        found = await self._stores.generations.get_many(generation_ids)
         mine = await self._owned(owner_id, {generation.conversation_id for generation in found})
         return [generation for generation in found if generation.conversation_id in mine]
 
