@@ -23,7 +23,8 @@ class EngineConfig:
 
     capacity: answers made at once, fewer where kv_bytes holds fewer whole windows. kv_bytes: the memory of the KV cache
     in all. step_tokens: how many tokens one step computes at most, so that a long prompt does not stall the answers of
-    others. threads: CPU threads of a step; None: one for each physical core. start_timeout in seconds.
+    others. threads: CPU threads of a step; None: one for each physical core, and one alone for a small model.
+    start_timeout in seconds.
     """
 
     model: Path

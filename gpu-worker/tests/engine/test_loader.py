@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from parley_worker.config import EngineConfig
 from parley_worker.engine.errors import EngineConfigError
-from parley_worker.engine.plan import choose_device, choose_dtype, plan_cache
+from parley_worker.engine.plan import choose_device, choose_dtype, choose_threads, count_physical_cores, plan_cache
 from parley_worker.models.config import read_model_config
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.generation import GenerationDefaults, read_generation_defaults
@@ -198,6 +200,20 @@ def test_auto_is_float32_on_a_cpu_and_a_device_must_exist(checkpoint: Path) -> N
     assert choose_dtype(EngineConfig(checkpoint), CPU) is torch.float32
     with pytest.raises(EngineConfigError, match="device 'tpu9'"):
         choose_device(EngineConfig(checkpoint, device="tpu9"))
+
+
+def test_a_small_model_runs_on_one_thread_unless_told_otherwise(folder: Path) -> None:
+    small = read_model_config(folder)
+    assert choose_threads(EngineConfig(folder), small) == 1
+    assert choose_threads(EngineConfig(folder, threads=3), small) == 3
+    large = replace(small, vocab_size=1_000_000)
+    assert choose_threads(EngineConfig(folder), large) == count_physical_cores() <= len(os.sched_getaffinity(0))
+
+
+def test_parameters_are_those_of_the_checkpoint(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    expected = sum(tensor.numel() for name, tensor in weights.items() if tensor.dim() == 2 and name != "lm_head.weight")
+    assert read_model_config(folder).parameters == expected
 
 
 def test_bfloat16_serves_the_same_checkpoint(folder: Path, drive: Any) -> None:

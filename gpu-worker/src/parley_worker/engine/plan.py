@@ -11,6 +11,8 @@ from parley_worker.config import Dtype, EngineConfig
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.models.config import ModelConfig
 
+_SMALL_PARAMETERS = 30_000_000
+
 
 def choose_device(config: EngineConfig) -> torch.device:
     """The device asked for; `auto` is the first CUDA device where there is one."""
@@ -38,6 +40,17 @@ def plan_cache(config: EngineConfig, model: ModelConfig, dtype: torch.dtype) -> 
     if window < 2:
         raise EngineConfigError(f"kv_bytes: {config.kv_bytes} bytes do not hold the keys and values of two tokens")
     return min(config.capacity, tokens // window), window
+
+
+def choose_threads(config: EngineConfig, model: ModelConfig) -> int:
+    """The threads asked for; else one for each physical core, but a single one for a small model.
+
+    A layer of a small model takes microseconds: what more threads win when all cores are idle is little, and what
+    they lose by waiting for each other when the cores are shared with the rest of a platform is a factor of ten.
+    """
+    if config.threads:
+        return config.threads
+    return 1 if model.parameters < _SMALL_PARAMETERS else count_physical_cores()
 
 
 def count_physical_cores() -> int:

@@ -9,8 +9,9 @@ import torch
 from parley_worker.config import EngineConfig
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.loop import Channel, Loop
-from parley_worker.engine.plan import choose_device, choose_dtype, count_physical_cores, plan_cache
+from parley_worker.engine.plan import choose_device, choose_dtype, choose_threads, plan_cache
 from parley_worker.engine.runner import Runner
+from parley_worker.models.config import read_model_config
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.loader import load_model
 from parley_worker.scheduler.scheduler import Scheduler
@@ -29,7 +30,7 @@ def serve(end: socket.socket, config: EngineConfig) -> None:
 
 
 def _load(config: EngineConfig) -> tuple[int, int, Runner]:
-    torch.set_num_threads(config.threads or count_physical_cores())
+    torch.set_num_threads(choose_threads(config, read_model_config(config.model)))
     device = choose_device(config)
     model = load_model(config.model, choose_dtype(config, device), device)
     slots, window = plan_cache(config, model.config, model.dtype)

@@ -56,6 +56,13 @@ class ModelConfig:
     dtype: str
     eos_ids: frozenset[int]
 
+    @property
+    def parameters(self) -> int:
+        """The size of the weight matrices that a token passes through, embeddings counted once."""
+        attention = 2 * (self.heads + self.kv_heads) * self.head_dim * self.hidden_size
+        mlp = 3 * self.hidden_size * self.intermediate_size
+        return self.layers * (attention + mlp) + self.vocab_size * self.hidden_size
+
     def kv_bytes_per_token(self, item_bytes: int) -> int:
         """Bytes that the keys and values of one token take over all layers."""
         return 2 * self.layers * self.kv_heads * self.head_dim * item_bytes
