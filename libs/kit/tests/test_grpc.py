@@ -137,6 +137,15 @@ async def test_a_user_call_needs_a_good_token(servicer: Servicer, stub: Any) -> 
     assert servicer.context.access_token == "good"
 
 
+@pytest.mark.parametrize("token", ["", "a\tb", "a\x7fb", "a b", "é", "\ud800", "x" * 60_000])
+async def test_what_cannot_be_a_token_does_not_travel(stub: Any, token: str) -> None:
+    """A call that needs none succeeds, as with a token that has expired; one that does is refused as without any."""
+    with context.enter(RequestContext(access_token=token)):
+        await stub.SignIn(auth_pb2.SignInRequest())
+        with pytest.raises(Unauthenticated):
+            await stub.GetUser(auth_pb2.GetUserRequest())
+
+
 async def test_a_service_call_needs_the_service_token(address: str, stub: Any) -> None:
     with pytest.raises(Unauthenticated):
         await stub.GetJwks(auth_pb2.GetJwksRequest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +15,8 @@ from parley_kit.grpc.errors import from_rpc_error
 from parley_kit.grpc.options import AUTHORIZATION, CLIENT_OPTIONS, SERVICE_TOKEN
 
 DEFAULT_TIMEOUT = 10.0
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
+"""RFC 6750's syntax. What a client calls a token and is none cannot travel in metadata, and would fail public calls."""
 
 
 class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
@@ -28,7 +31,7 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
         metadata = list(client_call_details.metadata or ())
         metadata += telemetry.outgoing().items()
         token = context.current().access_token
-        if token is not None:
+        if token is not None and _TOKEN.fullmatch(token):
             metadata.append((AUTHORIZATION, f"Bearer {token}"))
         if self._service_token is not None:
             metadata.append((SERVICE_TOKEN, self._service_token))
