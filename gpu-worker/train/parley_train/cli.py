@@ -26,7 +26,7 @@ from parley_train.wordnet import WordNet, WordNetMissing
 
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLED = ROOT / "gpu-worker/src/parley_worker/bundled/parley-small"
-_CONVERSATIONS, _HELD_OUT = 100_000, 1_500
+_CONVERSATIONS, _HELD_OUT = 100_000, 400
 
 
 def main(arguments: list[str] | None = None) -> int:
