@@ -225,6 +225,7 @@ async def test_a_slow_reader_gets_everything_late(stack: Stack) -> None:
     async with connect(stack.port, max_queue=1) as client:
         await client.init(stack.token)
         await client.subscribe(QUERY, {"id": generation.id})
+        await stack.conversations.until_called("GetGeneration")
         for number in range(count):
             await stack.live.append(generation.id, [Delta(1, 1, number * len(piece), piece)])
             await asyncio.sleep(0)
