@@ -11,6 +11,7 @@ from parley_kit.clock import SystemClock
 from parley_kit.errors import Unavailable
 from parley_live.base import Delta
 from parley_live.memory import MemoryLive
+from parley_proto.events.v1.events_pb2 import GenerationCancelled
 from parley_worker.testing.backends import ProbedBackend, words
 from parley_worker.testing.platform import Platform, open_platform
 
@@ -51,8 +52,23 @@ async def test_an_answer_waits_for_a_stream_that_cannot_be_fenced(platform: Plat
     platform.live = AwayLive(fences=2)
     async with platform.worker(ProbedBackend()):
         generation_id = await platform.ask(max_tokens=3)
-        assert (await platform.end()).text == words(0, 3)
+        event = await platform.end()
+        assert (event.text, event.attempt) == (words(0, 3), 1)
     assert "".join(delta.text for delta in await platform.deltas(generation_id)) == words(0, 3)
+
+
+async def test_a_stop_before_the_fence_keeps_what_an_earlier_attempt_streamed(platform: Platform) -> None:
+    platform.live = live = AwayLive()
+    platform.owner.before_claim = live.cancel
+    generation_id = await platform.ask()
+    platform.owner.generations[generation_id].attempt = 1
+    await live.raise_fence(generation_id, 1)
+    await live.append(generation_id, [Delta(1, 1, 0, words(0, 7), tuple(range(7)))])
+    live.fences = 1
+    async with platform.worker(ProbedBackend()):
+        event = await platform.end()
+    assert isinstance(event, GenerationCancelled)
+    assert (event.text, event.attempt, event.began_attempt) == (words(0, 7), 2, 1)
 
 
 async def test_an_answer_is_completed_though_its_stream_cannot_be_written(platform: Platform) -> None:
