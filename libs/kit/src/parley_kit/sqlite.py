@@ -24,7 +24,7 @@ Query = Callable[[sqlite3.Connection], T]
 _Job = tuple[Query[Any], "Future[Any]"]
 
 BUSY_SECONDS = 5.0
-READERS = 2
+READERS = 4
 MOST_IN_A_COMMIT = 256
 
 

@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 
 from parley_conversation.adapters.sqlite.codec import MESSAGE_COLUMNS, from_message, to_message
+from parley_conversation.adapters.sqlite.deletion import ROWS, delete_in_turns
 from parley_conversation.domain.conversation import Message
 from parley_kit.sqlite import Database
 
 BUCKET = 5000
-DELETE_BATCH = 500
 
 _APPEND = (
     f"INSERT INTO messages (bucket, {', '.join(MESSAGE_COLUMNS)}) "  # noqa: S608 - column names
@@ -72,10 +72,7 @@ class SqliteChatLog:
         return found
 
     async def delete(self, conversation_id: str) -> None:
-        """In batches, so that other writers get their turn between them."""
-        batch = (conversation_id, DELETE_BATCH)
-        while await self._database.write(lambda db: db.execute(_DELETE_SOME, batch).rowcount):
-            pass
+        await delete_in_turns(self._database, lambda db: db.execute(_DELETE_SOME, (conversation_id, ROWS)).rowcount)
 
     async def _messages(self, query: str, arguments: tuple[object, ...]) -> Sequence[Message]:
         def run(db: sqlite3.Connection) -> list[Message]:

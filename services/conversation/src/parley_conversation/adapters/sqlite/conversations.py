@@ -10,6 +10,7 @@ from typing import Any
 
 from parley_conversation.adapters.sqlite import search
 from parley_conversation.adapters.sqlite.codec import to_conversation, to_seconds
+from parley_conversation.adapters.sqlite.deletion import delete_in_turns
 from parley_conversation.domain.conversation import Conversation, Message
 from parley_conversation.ports import ConversationChanges, ConversationQuery
 from parley_kit.sqlite import Database
@@ -128,18 +129,15 @@ class SqliteConversations:
         return [row["id"] for row in rows]
 
     async def purged(self, conversation_id: str) -> None:
-        """In batches, so that other writers get their turn between them."""
-
-        def forget_some(db: sqlite3.Connection) -> bool:
+        def forget_some(db: sqlite3.Connection) -> int:
             if db.execute(_IS_DELETED, (conversation_id,)).fetchone() is None:
-                return False
-            more = search.forget_some(db, conversation_id)
-            if not more:
+                return 0
+            forgotten = search.forget_some(db, conversation_id)
+            if not forgotten:
                 db.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
-            return more
+            return forgotten
 
-        while await self._database.write(forget_some):
-            pass
+        await delete_in_turns(self._database, forget_some)
 
     async def index(self, message: Message) -> None:
         def run(db: sqlite3.Connection) -> None:

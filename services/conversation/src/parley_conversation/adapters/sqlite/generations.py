@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from parley_conversation.adapters.sqlite.codec import from_generation, to_generation, to_seconds
+from parley_conversation.adapters.sqlite.deletion import ROWS, delete_in_turns
 from parley_conversation.domain.generation import (
     MAX_ATTEMPTS,
     Debt,
@@ -51,7 +52,6 @@ SELECT * FROM generations
 WHERE conversation_id = ? AND (state IN ('queued', 'running') OR outbox <> '[]') ORDER BY user_seq, created_at
 """
 _DELETE_SOME = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE conversation_id = ? LIMIT ?)"
-DELETE_BATCH = 500
 
 Rule = Callable[[Generation], Generation | None]
 
@@ -180,10 +180,7 @@ class SqliteGenerations:
         return await self._find(_UNSETTLED, (conversation_id,))
 
     async def delete_of(self, conversation_id: str) -> None:
-        """In batches, so that other writers get their turn between them."""
-        batch = (conversation_id, DELETE_BATCH)
-        while await self._database.write(lambda db: db.execute(_DELETE_SOME, batch).rowcount):
-            pass
+        await delete_in_turns(self._database, lambda db: db.execute(_DELETE_SOME, (conversation_id, ROWS)).rowcount)
 
     async def _find(self, query: str, arguments: tuple[object, ...] | dict[str, object]) -> Sequence[Generation]:
         def run(db: sqlite3.Connection) -> list[Generation]:

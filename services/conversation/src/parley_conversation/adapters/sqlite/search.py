@@ -8,10 +8,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from parley_conversation.adapters.sqlite.deletion import ROWS
 from parley_conversation.adapters.sqlite.words import words_of
 
 TITLE_SEQ = 0
-FORGET_BATCH = 500
 MOST_TERMS = 16
 MOST_CHARACTERS = 400
 
@@ -39,9 +39,9 @@ def index_title(db: sqlite3.Connection, conversation_id: str, title: str) -> Non
     index_message(db, conversation_id, TITLE_SEQ, title)
 
 
-def forget_some(db: sqlite3.Connection, conversation_id: str) -> bool:
-    """Drop some of the words of a conversation. False: none were left."""
-    return _forget(db, db.execute(_ROWS, (conversation_id, FORGET_BATCH))) > 0
+def forget_some(db: sqlite3.Connection, conversation_id: str) -> int:
+    """Drop the words of some messages of a conversation. 0: none were left."""
+    return _forget(db, db.execute(_ROWS, (conversation_id, ROWS)))
 
 
 def expressions(db: sqlite3.Connection, owner_id: str, text: str) -> list[str]:
