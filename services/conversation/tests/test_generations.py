@@ -92,6 +92,22 @@ async def test_an_end_that_comes_twice_changes_nothing(world: Any) -> None:
     assert await ends(world, generation) == 1
 
 
+async def test_the_answer_is_readable_before_the_stream_ends(world: Any) -> None:
+    """Finished means stored."""
+    generation = await world.sent()
+    attempt = await claim(world, generation)
+    end, seen = world.live.end, []
+
+    async def observed(generation_id: str) -> None:
+        shown = await world.service.handlers.messages.get_many(world.owner, [generation.answer_id])
+        seen.extend(it.message.content for it in shown)
+        await end(generation_id)
+
+    world.live.end = observed
+    await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
+    assert seen == ["Hi."]
+
+
 async def test_after_three_attempts_it_fails_and_keeps_what_was_streamed(world: Any) -> None:
     generation = await world.sent()
     for expected in (1, 2, 3):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -51,19 +51,29 @@ class Sweep:
         self._interval = interval
         self._most = 2 * most_active
         self._purged: dict[str, float] = {}
+        self._rounds: dict[str, Callable[[], Awaitable[None]]] = {
+            "overdue": lambda: self._sweep_overdue(self._patience),
+            "debts": self._sweep_debts,
+            "purge": self._sweep_deleted,
+        }
 
     async def run(self) -> None:
-        """Until cancelled. At first each waiting request is published again, as the bus may have ended with the process."""
+        """Until cancelled. At first each waiting request is published again: the bus may have ended with the process.
+
+        The rounds go on side by side: a long purge delays no stop.
+        """
         await self._attempt("overdue", self._sweep_overdue(replace(self._patience, unclaimed=timedelta(0))))
-        while True:
-            await self.tick()
-            await self._clock.sleep(self._interval)
+        await asyncio.gather(*(self._repeat(kind) for kind in self._rounds))
 
     async def tick(self) -> None:
-        """One round. Never raises: what fails is logged, counted, and tried again in the next round."""
-        await self._attempt("overdue", self._sweep_overdue(self._patience))
-        await self._attempt("debts", self._sweep_debts())
-        await self._attempt("purge", self._sweep_deleted())
+        """One round of each kind. Never raises: what fails is logged, counted, and tried again in the next round."""
+        for kind, sweep in self._rounds.items():
+            await self._attempt(kind, sweep())
+
+    async def _repeat(self, kind: str) -> None:
+        while True:
+            await self._attempt(kind, self._rounds[kind]())
+            await self._clock.sleep(self._interval)
 
     async def _sweep_overdue(self, patience: Patience) -> None:
         now = self._clock.now()
