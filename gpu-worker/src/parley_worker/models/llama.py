@@ -59,12 +59,15 @@ class Llama:
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
-        self._embedding = weights.take("model.embed_tokens.weight", config.vocab_size, config.hidden_size)
+        embedding = weights.take("model.embed_tokens.weight", config.vocab_size, config.hidden_size)
+        head = embedding
+        if not config.tied_embeddings:
+            head = weights.take("lm_head.weight", config.vocab_size, config.hidden_size)
+        self._head = Linear.stacked([head], [])
+        # Tied: the head's weight seen the other way round, so that memory holds it once.
+        self._embedding = self._head.weight.t() if config.tied_embeddings else embedding
         self._layers = [_layer(config, weights, index) for index in range(config.layers)]
         self._norm = weights.take("model.norm.weight", config.hidden_size)
-        self._head = self._embedding
-        if not config.tied_embeddings:
-            self._head = weights.take("lm_head.weight", config.vocab_size, config.hidden_size)
         self._frequencies = _frequencies(config.rope, config.head_dim).to(self.device)
 
     @property
@@ -77,7 +80,7 @@ class Llama:
 
     def forward(self, tokens: Tensor, positions: Tensor, attention: Attention) -> Tensor:
         """tokens and positions [rows] -> hidden states [rows, hidden_size]."""
-        rows = F.embedding(tokens, self._embedding)
+        rows = self._embedding.index_select(0, tokens)
         cos, sin = self._rotations(positions)
         for index, layer in enumerate(self._layers):
             attended = self._attend(index, layer, rows, cos, sin, attention)
@@ -88,7 +91,7 @@ class Llama:
 
     def logits(self, rows: Tensor) -> Tensor:
         """Hidden states [rows, hidden_size] -> float32 scores [rows, vocab_size]."""
-        return F.linear(self._normalize(rows, self._norm), self._head).float()
+        return self._head(self._normalize(rows, self._norm)).float()
 
     def _attend(self, index: int, layer: Layer, rows: Tensor, cos: Tensor, sin: Tensor, attention: Attention) -> Tensor:
         config = self.config
