@@ -21,7 +21,7 @@ from parley_worker.backends.base import Backend
 from parley_worker.backends.torch import open_torch_backend
 from parley_worker.config import EngineConfig
 from parley_worker.core import ChatMessage, Job, SamplingParams
-from parley_worker.settings import WorkerSettings
+from parley_worker.settings import BUNDLED_MODEL
 
 ROUNDS = 100
 WARM_UP = 10
@@ -61,10 +61,9 @@ def line(name: str, seconds: list[float]) -> str:
 
 
 async def main() -> None:
-    model = WorkerSettings().worker_model
     with tempfile.TemporaryDirectory() as folder, start_platform(Path(folder) / "data", settings={}) as platform:
         async with (
-            open_torch_backend(EngineConfig(model)) as backend,
+            open_torch_backend(EngineConfig(BUNDLED_MODEL)) as backend,
             open_http(platform.url) as http,
         ):
             person = await sign_up(http)

@@ -57,7 +57,7 @@ async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
     from parley_worker.backends.torch import open_torch_backend  # a scripted worker needs no tokenizer
 
     config = EngineConfig(
-        settings.worker_model,
+        settings.model_folder,
         dtype=settings.worker_dtype,
         capacity=settings.capacity,
         threads=settings.worker_threads,

@@ -24,7 +24,7 @@ class BackendKind(StrEnum):
 
 class WorkerSettings(Settings):
     worker_backend: BackendKind = Field(BackendKind.TORCH, description="what answers: torch, scripted or openai")
-    worker_model: Path = Field(BUNDLED_MODEL, description="a Hugging Face checkpoint folder; default: the bundled one")
+    worker_model: Path | None = Field(None, description="a Hugging Face checkpoint folder; default: the bundled model")
     worker_model_name: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
@@ -36,15 +36,20 @@ class WorkerSettings(Settings):
     worker_dtype: Dtype = Field(Dtype.AUTO, description="the arithmetic: auto, float32 or bfloat16")
     worker_threads: int | None = Field(None, ge=1, description="CPU threads of a model step; default: physical cores")
     scripted_interval_ms: float = Field(20.0, ge=0, description="milliseconds between the scripted backend's tokens")
-    conversation_address: str = Field("127.0.0.1:7002", description="where the conversation service speaks gRPC")
-    service_token: SecretStr = Field(SecretStr(""), description="what services show each other")
+    conversation_address: str = Field(description="host:port of the conversation service")
+    service_token: SecretStr = Field(description="the secret that Parley's own services show each other")
+
+    @property
+    def model_folder(self) -> Path:
+        """The checkpoint that the torch backend serves."""
+        return self.worker_model or BUNDLED_MODEL
 
     @property
     def model_name(self) -> str:
         """The model's name for clients, in topics and in heartbeats."""
         if self.worker_model_name is not None:
             return self.worker_model_name
-        return SCRIPTED_NAME if self.worker_backend is BackendKind.SCRIPTED else self.worker_model.resolve().name
+        return SCRIPTED_NAME if self.worker_backend is BackendKind.SCRIPTED else self.model_folder.resolve().name
 
     @property
     def capacity(self) -> int:

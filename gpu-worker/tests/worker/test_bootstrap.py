@@ -17,14 +17,16 @@ from parley_worker.settings import WorkerSettings
 from parley_worker.testing.backends import words
 from parley_worker.testing.platform import TOKEN, Platform
 
+PEER = {"conversation_address": "127.0.0.1:1", "service_token": TOKEN}
+
 
 def settings(**values: object) -> WorkerSettings:
-    return WorkerSettings.load(worker_backend="scripted", scripted_interval_ms=1, **values)
+    return WorkerSettings.load(**{**PEER, "worker_backend": "scripted", "scripted_interval_ms": 1, **values})
 
 
 async def test_a_scripted_worker_answers_and_is_ready(platform: Platform) -> None:
     readiness = Readiness()
-    asked = settings(conversation_address=platform.address, service_token=TOKEN)
+    asked = settings(conversation_address=platform.address)
     async with open_worker(asked, platform.bus, platform.live, SystemClock(), readiness) as worker:
         assert (worker.model.name, worker.model.capacity) == ("scripted", 256)
         await platform.ask(max_tokens=2)
@@ -35,7 +37,7 @@ async def test_a_scripted_worker_answers_and_is_ready(platform: Platform) -> Non
 
 
 async def test_sixty_four_answers_at_once(platform: Platform) -> None:
-    asked = settings(conversation_address=platform.address, service_token=TOKEN)
+    asked = settings(conversation_address=platform.address)
     async with open_worker(asked, platform.bus, platform.live, SystemClock(), Readiness()):
         generation_ids = {await platform.ask(max_tokens=20) for _ in range(64)}
         assert {(await platform.end()).generation_id for _ in generation_ids} == generation_ids
@@ -51,8 +53,9 @@ async def test_a_worker_whose_owner_does_not_answer_is_not_ready(platform: Platf
 
 
 def test_the_model_is_named_after_its_folder_or_as_told(tmp_path: Path) -> None:
-    assert WorkerSettings.load(worker_model=tmp_path / "tiny").model_name == "tiny"
-    assert WorkerSettings.load(worker_model=tmp_path / "tiny", worker_model_name="mine").model_name == "mine"
+    assert settings(worker_backend="torch").model_name == "parley-small"
+    assert settings(worker_backend="torch", worker_model=tmp_path / "tiny").model_name == "tiny"
+    assert settings(worker_backend="torch", worker_model_name="mine").model_name == "mine"
     assert settings().model_name == "scripted"
 
 
@@ -68,12 +71,12 @@ def test_the_model_is_named_after_its_folder_or_as_told(tmp_path: Path) -> None:
 )
 def test_a_bad_setting_is_named(values: dict[str, object], variable: str) -> None:
     with pytest.raises(ConfigError, match=variable):
-        WorkerSettings.load(**values)
+        settings(**values)
 
 
 async def test_a_backend_of_a_later_version_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"PARLEY_WORKER_BACKEND.*later version"):
-        async with open_backend(WorkerSettings.load(worker_backend="openai"), SystemClock()):
+        async with open_backend(settings(worker_backend="openai"), SystemClock()):
             pytest.fail("opened")
 
 
@@ -82,7 +85,7 @@ async def test_a_broken_model_folder_is_one_line(tmp_path: Path, config: str | N
     if config is not None:
         (tmp_path / "config.json").write_text(config)
     with pytest.raises(ConfigError, match=r"PARLEY_WORKER_MODEL: .*config\.json") as caught:
-        async with open_backend(WorkerSettings.load(worker_model=tmp_path), SystemClock()):
+        async with open_backend(settings(worker_backend="torch", worker_model=tmp_path), SystemClock()):
             pytest.fail("opened")
     assert "\n" not in str(caught.value)
 

@@ -57,7 +57,7 @@ def examine(data_dir: Path | None, port: int | None, model: str | None) -> Itera
     yield check_disk(folder)
     yield check_port(gateway.gateway_host, gateway.gateway_port, folder)
     if settings.worker.worker_backend == "torch":
-        yield check_model(settings.worker.worker_model)
+        yield check_model(settings.worker.model_folder)
         yield check_torch()
     yield check_server(f"http://{gateway.gateway_host}:{gateway.gateway_port}")
 
