@@ -130,7 +130,7 @@ async def over_sse(url: str, token: str | None, document: str, variables: Json) 
                     return
                 assert kind == "next"
                 yield json.loads(data)
-            raise AssertionError("the stream ended without `complete`")
+            raise ConnectionError("the stream ended without `complete`")
 
 
 async def _server_sent(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, str]]:
