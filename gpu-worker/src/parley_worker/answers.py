@@ -10,7 +10,7 @@ from parley_kit.logs import get_logger
 from parley_live.base import TokenStreams
 from parley_proto.events.v1.events_pb2 import InferenceRequested
 from parley_worker import metrics
-from parley_worker.assignments import Assignment
+from parley_worker.assignments import Assignment, Stop
 from parley_worker.attempt import Attempt
 from parley_worker.backends.base import Backend
 from parley_worker.endings import Dropped, Event, GivenBack, to_event
@@ -57,7 +57,8 @@ class Answers:
             await self._give_back(assignment, lease)
 
     async def _give_back(self, assignment: Assignment, lease: Lease) -> None:
-        assignment.lease = None  # no heartbeat may renew it any more
+        assignment.stop(Stop.HANDED_BACK)  # from now on a request for it is a new one
+        assignment.lease = None  # and no heartbeat renews it
         try:
             await self._coordinator.release([lease])
         except ParleyError as error:  # it runs out by itself

@@ -19,7 +19,7 @@ class Stop(Enum):
     LOST = "lost"
     """The lease is no longer ours: write nothing more."""
     HANDED_BACK = "handed_back"
-    """This worker closes: another one goes on."""
+    """Another worker goes on with it, or this one later."""
 
 
 class Assignment:
@@ -33,11 +33,6 @@ class Assignment:
     @property
     def stopping(self) -> Stop | None:
         return self._stop.result() if self._stop.done() else None
-
-    @property
-    def at_work(self) -> bool:
-        """Whether it has a lease and goes on."""
-        return self.lease is not None and self.stopping is None
 
     def stop(self, why: Stop) -> None:
         """The first reason stays."""
@@ -66,7 +61,7 @@ class Assignments:
 
     @asynccontextmanager
     async def take(self, generation_id: str) -> AsyncIterator[Assignment | None]:
-        """In hand for the block. None: it is in hand already, with a lease, so that this request adds nothing.
+        """In hand for the block. None: it is in hand already and goes on, so that this request adds nothing.
 
         Waits for one that is about to end: its generation may have been queued again since.
         """
@@ -97,4 +92,4 @@ class Assignments:
 
     def _settled(self, generation_id: str) -> bool:
         held = self._held.get(generation_id)
-        return held is None or held.at_work
+        return held is None or held.stopping is None

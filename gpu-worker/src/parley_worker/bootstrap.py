@@ -60,6 +60,7 @@ async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
         settings.model_folder,
         dtype=settings.worker_dtype,
         capacity=settings.capacity,
+        kv_bytes=settings.worker_kv_bytes,
         threads=settings.worker_threads,
     )
     async with AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ RUNNING = Gauge("parley_worker_running", "Generations with a lease", ["model"])
 TOKENS = Counter("parley_worker_tokens", "Tokens made", ["model"])
 FIRST_TOKEN = Histogram(
     "parley_worker_first_token_seconds",
-    "From the arrival of a request to its first token",
+    "From the granted claim to the first token",
     ["model"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from parley_kit.settings import Settings
-from parley_worker.config import Dtype
+from parley_worker.config import GIB, Dtype
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "parley-small"
 TORCH_CAPACITY = 8
@@ -35,6 +35,9 @@ class WorkerSettings(Settings):
     )
     worker_dtype: Dtype = Field(Dtype.AUTO, description="the arithmetic: auto, float32 or bfloat16")
     worker_threads: int | None = Field(None, ge=1, description="CPU threads of a model step; default: physical cores")
+    worker_kv_bytes: int = Field(
+        2 * GIB, ge=1, description="memory for keys and values in all; less means fewer answers"
+    )
     scripted_interval_ms: float = Field(20.0, ge=0, description="milliseconds between the scripted backend's tokens")
     conversation_address: str = Field(description="host:port of the conversation service")
     service_token: SecretStr = Field(description="the secret that Parley's own services show each other")
