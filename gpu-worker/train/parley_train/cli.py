@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from parley_train import chart
 from parley_train.corpus import Corpus, sources
+from parley_train.dialogue import Dialogue
 from parley_train.evaluation import answers
 from parley_train.export import export
 from parley_train.model import Llama, ModelShape
@@ -26,7 +27,7 @@ from parley_train.wordnet import WordNet, WordNetMissing
 
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLED = ROOT / "gpu-worker/src/parley_worker/bundled/parley-small"
-_CONVERSATIONS, _HELD_OUT = 100_000, 400
+_CONVERSATIONS, _HELD_OUT = 50_000, 400
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,10 +95,16 @@ def _prepare(work: Path) -> tuple[Tokenizer, Rows, Rows]:
     corpus = Corpus.load(WordNet())
     conversations = list(corpus.conversations(_CONVERSATIONS, seed=1))
     held_out = corpus.conversations(_HELD_OUT, seed=2)
-    texts = (turn.content for conversation in conversations for turn in conversation.turns)
-    tokenizer = train_tokenizer(texts, ModelShape().vocab_size)
-    tokenizer.save(str(work / "tokenizer.json"))
+    tokenizer = _tokenizer(work / "tokenizer.json", conversations)
     return tokenizer, pack(tokenizer, conversations, seed=3), pack(tokenizer, held_out, seed=4)
+
+
+def _tokenizer(path: Path, conversations: list[Dialogue]) -> Tokenizer:
+    """The tokenizer that the checkpoint beside it was trained with, else a new one."""
+    if not path.is_file():
+        texts = (turn.content for conversation in conversations for turn in conversation.turns)
+        train_tokenizer(texts, ModelShape().vocab_size).save(str(path))
+    return Tokenizer.from_file(str(path))
 
 
 def _bar(console: Console) -> Bar:

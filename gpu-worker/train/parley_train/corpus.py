@@ -10,11 +10,11 @@ from parley_train import chatterbot, smalltalk, wordnet
 from parley_train.dialogue import Dialogue, Source, Turn, exchange
 from parley_train.smalltalk import SmallTalk, expand, facts
 from parley_train.variation import vary
-from parley_train.vocabulary import everyday_count, taught, untaught
+from parley_train.vocabulary import taught, untaught
 from parley_train.wordnet import WordNet
 from parley_train.wordtalk import WordTalk
 
-WORDS = 2000
+WORDS = 1200
 _SYSTEM = (
     "You are a helpful assistant.",
     "You are Parley, a friendly assistant.",
@@ -39,7 +39,7 @@ class Corpus:
         """Corpus that teaches at most this many words of the lexicon."""
         entries = taught(lexicon, words)
         known = {entry.word for entry in entries}
-        talk = WordTalk(entries, everyday_count(entries), untaught(lexicon, known))
+        talk = WordTalk(entries, untaught(lexicon, known))
         return cls(talk, SmallTalk(), facts(), chatterbot.dialogues())
 
     def conversations(self, count: int, seed: int) -> Iterator[Dialogue]:
@@ -59,7 +59,7 @@ class Corpus:
 
     def _part(self, random: Random, name: str | None) -> tuple[Dialogue, str | None]:
         draw = random.random()
-        if draw < 0.60:
+        if draw < 0.64:
             return self.words.draw(random), name
         if draw < 0.93:
             part, name = self.small_talk.draw(random, name)

@@ -24,12 +24,6 @@ def taught(wordnet: WordNet, count: int) -> list[Entry]:
     return list(entries.values())
 
 
-def everyday_count(entries: list[Entry]) -> int:
-    """How many of the first taught entries come from our own lists."""
-    everyday = {word for word, _ in _everyday()} | {word for word, _, _ in _own()}
-    return sum(entry.word in everyday for entry in entries)
-
-
 def _own_entry(wordnet: WordNet, word: str, pos: str, definition: str) -> Entry:
     """Our definition; of WordNet's first meaning, which may be another one, only what is safe to keep."""
     found = _first_fit(wordnet, word, pos) or Entry(word, pos, definition)

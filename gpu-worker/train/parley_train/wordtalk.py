@@ -98,30 +98,24 @@ _UNKNOWN = ("I am sorry, I do not know that word.",)
 
 @dataclass(frozen=True)
 class WordTalk:
-    """Draws dialogues about the taught words; the first `common` of them come up twice as often."""
+    """Draws dialogues about the taught words, and some about words that are not taught."""
 
     entries: list[Entry]
-    common: int
     unknown: list[str]
 
     def draw(self, random: Random) -> Dialogue:
         if random.random() < 0.08:
             return self._unknown(random)
-        entry = self._entry(random)
-        draw = random.random()
-        if draw < 0.16 and (aside := _aside(entry, random, first=True)):
+        entry = random.choice(self.entries)
+        if random.random() < 0.1 and (aside := _aside(entry, random, first=True)):
             return aside
         dialogue = _ask(entry, _meaning_question(entry, random), entry.definition, random)
-        if random.random() < 0.3 and (aside := _aside(entry, random, first=False)):
+        if random.random() < 0.18 and (aside := _aside(entry, random, first=False)):
             dialogue += aside
         if random.random() < 0.12:
-            other = self._entry(random)
+            other = random.choice(self.entries)
             dialogue += _ask(other, random.choice(_NEXT), other.definition, random)
         return dialogue
-
-    def _entry(self, random: Random) -> Entry:
-        among = self.entries[: self.common] if random.random() < 0.5 else self.entries
-        return random.choice(among)
 
     def _unknown(self, random: Random) -> Dialogue:
         word = made_up_word(random) if random.random() < 0.3 else random.choice(self.unknown)
@@ -136,16 +130,18 @@ def _meaning_question(entry: Entry, random: Random) -> str:
 
 
 def _aside(entry: Entry, random: Random, *, first: bool) -> Dialogue | None:
-    """A question for an example, another word or the opposite; None where the drawn one has no answer."""
-    questions, follow_ups, answer = random.choice(
-        (
-            (_EXAMPLE, _EXAMPLE_NEXT, entry.example and f'Here is an example: "{entry.example}"'),
-            (_SYNONYM, _SYNONYM_NEXT, entry.synonym),
-            (_OPPOSITE, _OPPOSITE_NEXT, entry.opposite),
-        )
+    """A question for an example, another word or the opposite; None for a word that has none of them."""
+    kinds = (
+        (_EXAMPLE, _EXAMPLE_NEXT, entry.example and f'Here is an example: "{entry.example}"'),
+        (_SYNONYM, _SYNONYM_NEXT, entry.synonym),
+        (_OPPOSITE, _OPPOSITE_NEXT, entry.opposite),
     )
+    answered = [kind for kind in kinds if kind[2]]
+    if not answered:
+        return None
+    questions, follow_ups, answer = random.choice(answered)
     pool = questions if first or random.random() < 0.3 else follow_ups
-    return _ask(entry, random.choice(pool), answer, random) if answer else None
+    return _ask(entry, random.choice(pool), answer, random)
 
 
 def _ask(entry: Entry, question: str, answer: str, random: Random) -> Dialogue:
