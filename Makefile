@@ -55,7 +55,7 @@ settings: setup ## write docs/settings.md anew
 	$(BIN)/python infra/settings_page.py > docs/settings.md
 
 model: setup ## train the bundled model anew (an hour on two cores)
-	$(BIN)/python -m train
+	$(BIN)/python gpu-worker/train train
 
 bench: setup ## measure; numbers side by side in one run
 	@for script in tests/bench/*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
