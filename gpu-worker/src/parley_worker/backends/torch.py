@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 from parley_kit.errors import BadInput, Internal, Unavailable
 from parley_worker.backends.parameters import check_params
 from parley_worker.config import EngineConfig
-from parley_worker.core import Chunk, FinishReason, Job, ModelInfo, Prefix, SamplingParams, Usage
+from parley_worker.core import ChatMessage, Chunk, FinishReason, Job, ModelInfo, Prefix, SamplingParams, Usage
 from parley_worker.engine.client import EngineClient
 from parley_worker.engine.errors import EngineDied, NonFiniteScores
 from parley_worker.models.config import ModelConfig, read_model_config
@@ -22,6 +23,8 @@ from parley_worker.text.answer import AnswerText
 from parley_worker.text.tokenizer import TextTokenizer
 from parley_worker.window import fit, room_for_prompt
 
+Encode = Callable[[], tuple[int, ...]]
+NOTHING = Prefix()
 # Longer prompts are tokenised in a thread, so that the answers of others keep flowing.
 _INLINE_CHARACTERS = 10_000
 
@@ -57,19 +60,31 @@ class TorchBackend:
     async def generate(self, job: Job) -> AsyncGenerator[Chunk]:
         """See `Backend.generate`."""
         check_params(job.params)
-        prompt = await self._encode_chat(job)
-        async with aclosing(self.answer(prompt, job.params, job.resume)) as chunks:
+        prompt = await self._encode(partial(self._encode_fitting, job), job.messages)
+        async with aclosing(self.answer(prompt, job.params, job.resume, field="messages")) as chunks:
             async for chunk in chunks:
                 yield chunk
 
+    async def wait_ready(self) -> None:
+        """Return when the engine runs. No timeout: it is started again for as long as the backend is open."""
+        await self._client.wait_ready()
+
+    async def encode_text(self, text: str) -> tuple[int, ...]:
+        """The token ids of a bare prompt."""
+        return await _offload(len(text), partial(self._checkpoint.tokenizer.encode, text))
+
+    async def encode_chat(self, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
+        """The token ids that ask for the next message. Raises BadInput if the template refuses the messages."""
+        return await self._encode(partial(self._checkpoint.tokenizer.encode_chat, messages), messages)
+
     async def answer(
-        self,
-        prompt: tuple[int, ...],
-        params: SamplingParams,
-        resume: Prefix = Prefix(),  # noqa: B008 - frozen
+        self, prompt: tuple[int, ...], params: SamplingParams, resume: Prefix = NOTHING, *, field: str = "prompt"
     ) -> AsyncGenerator[Chunk]:
-        """The answer to a prompt of token ids, with parameters that `check_params` has passed."""
-        self._check_prompt(prompt, resume)
+        """The answer to a prompt of token ids, with parameters that `check_params` has passed.
+
+        As `Backend.generate`; `field` is what the caller calls the prompt.
+        """
+        self._check_prompt(prompt, resume, field)
         request = self._request(prompt, params, resume)
         text = AnswerText(self._checkpoint.tokenizer.detokenizer(), params.stop)
         pending = _resume(text, resume, request.stop_ids)
@@ -102,11 +117,9 @@ class TorchBackend:
         except NonFiniteScores as error:
             raise Internal(str(error)) from error
 
-    async def _encode_chat(self, job: Job) -> tuple[int, ...]:
+    async def _encode(self, encode: Encode, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
         try:
-            if sum(len(message.content) for message in job.messages) > _INLINE_CHARACTERS:
-                return await asyncio.to_thread(self._encode_fitting, job)
-            return self._encode_fitting(job)
+            return await _offload(sum(len(message.content) for message in messages), encode)
         except ValueError as error:
             raise BadInput(str(error), field="messages") from error
 
@@ -118,14 +131,14 @@ class TorchBackend:
             return prompt
         return encode(fit(job.messages, lambda messages: len(encode(messages)), room))
 
-    def _check_prompt(self, prompt: tuple[int, ...], resume: Prefix) -> None:
+    def _check_prompt(self, prompt: tuple[int, ...], resume: Prefix, field: str) -> None:
         vocabulary, window = self._checkpoint.config.vocab_size, self.model.context_length
         if not prompt:
-            raise BadInput("the prompt has no tokens", field="prompt")
+            raise BadInput(f"{field} has no tokens", field)
         if len(prompt) >= window:
-            raise BadInput(f"the prompt has {len(prompt)} tokens, the window holds {window} with the answer", "prompt")
+            raise BadInput(f"{field} has {len(prompt)} tokens; the window holds {window}, answer included", field)
         if not all(0 <= token < vocabulary for token in prompt + resume.token_ids):
-            raise BadInput(f"the prompt has token ids outside of the vocabulary of {vocabulary}", field="prompt")
+            raise BadInput(f"{field} has token ids outside of the vocabulary of {vocabulary}", field)
 
     def _request(self, prompt: tuple[int, ...], params: SamplingParams, resume: Prefix) -> Request:
         defaults, window = self._checkpoint.defaults, self.model.context_length
@@ -157,6 +170,10 @@ async def open_torch_backend(config: EngineConfig, name: str | None = None) -> A
     checkpoint = Checkpoint.read(config)
     async with EngineClient(config) as client:
         yield TorchBackend(checkpoint, client, name or config.model.resolve().name)
+
+
+async def _offload(size: int, encode: Encode) -> tuple[int, ...]:
+    return await asyncio.to_thread(encode) if size > _INLINE_CHARACTERS else encode()
 
 
 def _resume(text: AnswerText, resume: Prefix, stop_ids: frozenset[int]) -> str:

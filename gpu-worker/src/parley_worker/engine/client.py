@@ -42,9 +42,18 @@ class EngineClient:
         self._inboxes: dict[str, asyncio.Queue[Output | None]] = {}
         self._engine: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self.ready = False
+        self._running = asyncio.Event()
         self.slots = 0
         self.window = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return self._running.is_set()
+
+    async def wait_ready(self) -> None:
+        """Return when requests are taken. No timeout: the process is started again for as long as the context lasts."""
+        await self._running.wait()
 
     @property
     def pid(self) -> int | None:
@@ -99,12 +108,12 @@ class EngineClient:
             self._engine = None
             await engine.reap()
             raise
-        self.slots, self.window, self.ready = limits["slots"], limits["window"], True
+        self.slots, self.window = limits["slots"], limits["window"]
+        self._running.set()
 
     async def _supervise(self) -> None:
         while True:
             await self._pump()
-            self.ready = False
             logger.error("the engine process died; requests in flight: %d", len(self._inboxes))
             self._lose_requests()
             await self._restart()
@@ -123,7 +132,7 @@ class EngineClient:
                 inbox.put_nowait(output)
 
     def _lose_requests(self) -> None:
-        self.ready = False
+        self._running.clear()
         for inbox in self._inboxes.values():
             inbox.put_nowait(None)
 

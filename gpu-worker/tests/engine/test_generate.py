@@ -1,0 +1,152 @@
+"""Offline batches: every line gets its answer or its error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from parley_kit.errors import BadInput
+from parley_worker.backends.torch import TorchBackend, open_torch_backend
+from parley_worker.config import EngineConfig
+from parley_worker.generate.batch import _answer_all, generate_file
+from parley_worker.generate.line import parse_line, read_line
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+GREEDY = {"max_tokens": 8, "temperature": 0, "ignore_eos": True}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def backend(checkpoint: Path) -> AsyncIterator[TorchBackend]:
+    async with open_torch_backend(EngineConfig(checkpoint, capacity=3, threads=1)) as opened:
+        yield opened
+
+
+async def answer(backend: TorchBackend, tmp_path: Path, content: str | bytes) -> list[dict[str, Any]]:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(content.encode() if isinstance(content, str) else content)
+    with source.open("rb") as lines, target.open("w", encoding="utf-8", newline="\n") as answers:
+        await _answer_all(backend, lines, answers)
+    return [json.loads(line) for line in target.read_text("utf-8").split("\n")[:-1]]
+
+
+async def test_prompts_of_every_kind_are_answered(backend: TorchBackend, tmp_path: Path) -> None:
+    text = {"id": "text", "prompt": "hello", **GREEDY}
+    ids = {"id": 2, "prompt_ids": list(await backend.encode_text("hello")), **GREEDY}
+    chat = {
+        "id": "chat",
+        "messages": [{"role": "user", "content": "hello"}],
+        "seed": 1,
+        "stop": "x" * 30,
+        "max_tokens": 4,
+    }
+    lines = "\n".join([json.dumps(text), "", "  ", json.dumps(ids) + "\r", json.dumps(chat)])
+    answers = {item["id"]: item for item in await answer(backend, tmp_path, lines)}
+    assert set(answers) == {"text", 2, "chat"}
+    assert answers["text"].pop("id") != answers[2].pop("id")
+    assert answers["text"] == answers[2]
+    assert answers["text"]["finish_reason"] == "length"
+    assert len(answers["text"]["token_ids"]) == answers["text"]["usage"]["completion_tokens"] == 8
+    assert answers["text"]["usage"]["prompt_tokens"] == len(ids["prompt_ids"])
+
+
+async def test_many_lines_keep_their_answers_apart(backend: TorchBackend, tmp_path: Path) -> None:
+    lines = [{"id": str(i), "prompt": "a" * (i + 1), "max_tokens": i % 5 + 1, "ignore_eos": True} for i in range(30)]
+    answers = await answer(backend, tmp_path, "\n".join(map(json.dumps, lines)))
+    expected = {str(i): (i % 5 + 1, len(await backend.encode_text("a" * (i + 1)))) for i in range(30)}
+    got = {item["id"]: (item["usage"]["completion_tokens"], item["usage"]["prompt_tokens"]) for item in answers}
+    assert got == expected
+
+
+async def test_bad_lines_fail_alone(backend: TorchBackend, tmp_path: Path) -> None:
+    good = json.dumps({"id": "good", "prompt": "a\u2028b", **GREEDY}, ensure_ascii=False).encode()
+    far = json.dumps({"id": "far", "prompt_ids": [100_000]}).encode()
+    long = json.dumps({"id": "long", "messages": [{"role": "user", "content": "x" * 500}]}).encode()
+    lines = b"\n".join([b"[1]", b"{", b"\xff\xfe", good, far, long, b'{"id": "none", "prompt": ""}'])
+    answers = await answer(backend, tmp_path, lines)
+    errors = {item["id"]: item["error"] for item in answers if item["id"] and "error" in item}
+    assert [item["error"]["code"] for item in answers if item["id"] is None] == ["BAD_INPUT"] * 3
+    assert [item["id"] for item in answers if "error" not in item] == ["good"]
+    assert errors["far"]["message"].startswith("prompt_ids ")
+    assert errors["long"]["message"].startswith("messages ")
+    assert errors["none"]["message"].startswith("prompt ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"id": None}, "id"),
+        ({"id": {}}, "id"),
+        ({"id": "\ud800"}, "id"),
+        ({"prompt_ids": [1]}, "prompt"),
+        ({"prompt": None}, "prompt"),
+        ({"prompt": 3}, "prompt"),
+        ({"prompt": "\ud800"}, "prompt"),
+        ({"prompt": None, "prompt_ids": []}, "prompt_ids"),
+        ({"prompt": None, "prompt_ids": [1, True]}, "prompt_ids"),
+        ({"prompt": None, "messages": [{"role": "user"}]}, "messages"),
+        ({"prompt": None, "messages": [{"role": "boss", "content": "x"}]}, "messages"),
+        ({"prompt": None, "messages": [{"role": [], "content": "x"}]}, "messages"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": 10**400}, "temperature"),
+        ({"top_p": 2}, "top_p"),
+        ({"top_k": -1}, "top_k"),
+        ({"seed": "x"}, "seed"),
+        ({"stop": ["a"] * 9}, "stop"),
+        ({"stop": ""}, "stop"),
+        ({"stop": [1]}, "stop"),
+        ({"ignore_eos": 1}, "ignore_eos"),
+        ({"temperatur": 1}, "temperatur"),
+    ],
+)
+async def test_what_a_line_may_not_say_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
+    data = json.dumps({"id": "a", "prompt": "x", **changes}).encode()
+    with pytest.raises(BadInput) as caught:
+        read_line(parse_line(data))
+    assert caught.value.field == field
+    assert field in caught.value.message
+
+
+async def test_the_death_of_the_engine_costs_no_line(backend: TorchBackend, tmp_path: Path) -> None:
+    lines = "\n".join(json.dumps({"id": str(i), "prompt": "a", "ignore_eos": True}) for i in range(6))
+
+    def kill() -> None:
+        pid = backend._client.pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+
+    asyncio.get_running_loop().call_later(0.05, kill)
+    answers = await answer(backend, tmp_path, lines)
+    assert sorted(item["id"] for item in answers if "error" not in item) == [str(i) for i in range(6)]
+    assert backend.ready
+
+
+async def test_an_empty_file_has_no_answers_and_bad_paths_stop_before_any_work(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    config = EngineConfig(checkpoint, threads=1)
+    with pytest.raises(FileNotFoundError):
+        await generate_file(config, source, target)
+    source.write_text("\n")
+    with pytest.raises(ValueError, match="must not be the input"):
+        await generate_file(config, source, source)
+    with pytest.raises(ValueError, match="is not a folder"):
+        await generate_file(config, source, tmp_path / "no" / "out.jsonl")
+    with pytest.raises(ValueError, match=r"config\.json: cannot be read"):
+        await generate_file(EngineConfig(tmp_path), source, target)
+    assert not target.exists()
+    await generate_file(config, source, target)
+    assert target.read_text() == ""
