@@ -43,6 +43,14 @@ def test_an_answer_of_which_nothing_was_made_is_well() -> None:
     assert violations(history) == []
 
 
+def test_what_was_read_of_an_answer_that_failed_need_not_be_stored() -> None:
+    history = well()
+    history.messages["c"].pop()
+    history.generations["g"]["state"] = "FAILED"
+    history.readings[:] = [Reading("g", [delta(0, "he"), finished("FAILED", None)])]
+    assert violations(history) == []
+
+
 def reader(*events: Json) -> Callable[[History], Any]:
     return lambda history: history.readings.append(Reading("g", list(events)))
 
@@ -70,6 +78,7 @@ BAD: dict[str, tuple[str, Callable[[History], Any]]] = {
     "two ends": ("R3", reader(delta(0, "hello"), finished(), finished())),
     "text after the end": ("R3", reader(delta(0, "hell"), finished(), delta(4, "o"))),
     "less than the end says": ("R3", reader(delta(0, "hell"), finished())),
+    "an answer that no one stored": ("R3", reader(delta(0, "hello"), finished(content=None))),
     "another text than stored": ("R3", reader(delta(0, "help"), finished(content="help"))),
 }
 
