@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -128,3 +129,16 @@ async def test_a_page_of_a_long_list_costs_as_much_as_of_a_short_one(database: C
     for at in range(300):
         await conversations.insert(conversation("owner" if at % 2 else "other", at=60 + at))
     assert await listing() == pytest.approx(short, rel=0.1)
+
+
+async def test_a_search_costs_nothing_for_what_others_said(database: CountedDatabase) -> None:
+    conversations = SqliteConversations(database)
+    mine, theirs = conversation("owner"), conversation("other")
+    for chat in (mine, theirs):
+        await conversations.insert(chat)
+        await conversations.index(message(chat.id, 1, "hello world"))
+    search = ConversationQuery("owner", False, 20, search="hello wo")
+    before = await cost(database, conversations.find(search))
+    others = [message(theirs.id, seq, "hello world") for seq in range(2, 600)]
+    await asyncio.gather(*map(conversations.index, others))
+    assert 0 < await cost(database, conversations.find(search)) <= before + len(others)

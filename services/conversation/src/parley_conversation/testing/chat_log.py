@@ -49,6 +49,7 @@ class LogContract(StoresHarness):
         first = message(new_id(), 1, "first")
         await chat_log.append(first)
         await asyncio.gather(*(chat_log.append(message(first.conversation_id, 1, "second")) for _ in range(5)))
+        assert await chat_log.before(first.conversation_id, None, 10) == [first]
         await chat_log.append(first)
         assert await chat_log.before(first.conversation_id, None, 10) == [first]
 

@@ -50,10 +50,9 @@ CREATE TABLE generations (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX generations_by_request ON generations (conversation_id, request_id) WHERE request_id IS NOT NULL;
 CREATE INDEX generations_of_conversation ON generations (conversation_id);
+-- All that is alive, so it also serves the counts and the sweep.
 CREATE INDEX generations_unsettled ON generations (conversation_id)
     WHERE state IN ('queued', 'running') OR outbox <> '[]';
-CREATE INDEX generations_active ON generations (owner_id) WHERE state IN ('queued', 'running');
-CREATE INDEX generations_indebted ON generations (changed_at) WHERE outbox <> '[]';
 
 CREATE TABLE messages (
     conversation_id TEXT NOT NULL,
