@@ -1,0 +1,73 @@
+"""The command line of the worker: `parley-worker generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from parley_kit.settings import ConfigError, refuse_to_start
+from parley_worker.config import GIB, Dtype, EngineConfig
+from parley_worker.generate import generate_file
+from parley_worker.settings import BUNDLED_MODEL
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="PARLEY_WORKER_MODEL", help="A Hugging Face checkpoint folder.", show_default="the bundled one"
+    ),
+]
+Input = Annotated[
+    Path, typer.Option("--input", help="JSON lines, each with id and one of prompt, prompt_ids, messages.")
+]
+Output = Annotated[Path, typer.Option("--output", help="Where the answers go, a JSON line each, in any order.")]
+Capacity = Annotated[int, typer.Option(envvar="PARLEY_WORKER_CAPACITY", min=1, help="Answers at once.")]
+KvBytes = Annotated[int, typer.Option(envvar="PARLEY_WORKER_KV_BYTES", min=1, help="Memory for keys and values.")]
+Arithmetic = Annotated[Dtype, typer.Option(envvar="PARLEY_WORKER_DTYPE", help="The arithmetic.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(envvar="PARLEY_WORKER_THREADS", min=1, help="CPU threads.", show_default="physical cores"),
+]
+
+
+@app.callback()
+def worker() -> None:
+    """Parley's model server, from the command line."""
+
+
+@app.command()
+def generate(
+    source: Input,
+    target: Output,
+    model: Model = None,
+    dtype: Arithmetic = Dtype.AUTO,
+    capacity: Capacity = 16,
+    kv_bytes: KvBytes = 2 * GIB,
+    threads: Threads = None,
+) -> None:
+    """Answer a file of requests on the engine of the service.
+
+    A request that cannot be answered gets a line with an error.
+
+    A model or a file that cannot be used: one line on stderr, exit code 2, before any work.
+    """
+    config = EngineConfig(model or BUNDLED_MODEL, dtype=dtype, capacity=capacity, kv_bytes=kv_bytes, threads=threads)
+    try:
+        uvloop.run(generate_file(config, source, target))
+    except OSError as error:
+        refuse_to_start(ConfigError(f"{error.filename}: {error.strerror}"))
+    except ValueError as error:
+        refuse_to_start(ConfigError(str(error)))
+
+
+def main() -> None:
+    """The entry point `parley-worker`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()
