@@ -29,7 +29,7 @@ async def test_everything_survives_a_restart(tmp_path: Path) -> None:
         await stores.chat_log.append(said)
         await stores.generations.insert(made)
         await stores.generations.claim(made.id, "worker", after(1), after(7))
-        await stores.models.announce("worker", ServedModel("llama", 2048, START))
+        await stores.models.announce(ServedModel("llama", 2048, START))
     async with open_stores(tmp_path / "conversation.sqlite3") as stores:
         assert await stores.conversations.get(chat.id) == chat
         assert await stores.conversations.reserve(chat.id, 2, START) == 3

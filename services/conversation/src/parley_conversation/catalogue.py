@@ -35,11 +35,11 @@ class Catalogue:
         self._default = default
         self._fresh = fresh
 
-    async def announce(self, worker_id: str, name: str, context_length: int) -> None:
+    async def announce(self, name: str, context_length: int) -> None:
         """A worker serves this model now. Raises BadInput for what cannot be a model."""
         if not 0 < len(name) <= MAX_MODEL_NAME or context_length < 1:
             raise BadInput(f"not a model: {name!r} with a context of {context_length}", "model")
-        await self._models.announce(worker_id, ServedModel(name, context_length, self._clock.now()))
+        await self._models.announce(ServedModel(name, context_length, self._clock.now()))
 
     async def listed(self) -> Sequence[Model]:
         """Served now or configured, the default first."""

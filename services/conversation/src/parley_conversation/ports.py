@@ -200,7 +200,9 @@ class ServedModel:
 
 
 class Models(Protocol):
-    async def announce(self, worker_id: str, model: ServedModel) -> None: ...
+    async def announce(self, model: ServedModel) -> None:
+        """A heartbeat: the newest of a model stays, whichever worker sent it."""
+        ...
 
     async def served(self) -> Sequence[ServedModel]:
         """Every model ever announced, with its newest heartbeat."""

@@ -68,7 +68,7 @@ class LeaseHandlers:
 
     async def heartbeat(self, worker_id: str, model: str, context_length: int, leases: Mapping[str, int]) -> Pulse:
         """Announce the model, and renew the leases (generation id -> attempt) that still hold. Raises Unavailable."""
-        await self._catalogue.announce(worker_id, model, context_length)
+        await self._catalogue.announce(model, context_length)
         if not leases:
             return Pulse([], [])
         renewals = await self._generations.renew(worker_id, leases, self._clock.now() + self._lease)

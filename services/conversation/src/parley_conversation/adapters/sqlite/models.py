@@ -9,19 +9,19 @@ from parley_conversation.ports import ServedModel
 from parley_kit.sqlite import Database
 
 _ANNOUNCE = """
-INSERT INTO models (name, worker_id, context_length, seen_at) VALUES (?, ?, ?, ?)
+INSERT INTO models (name, context_length, seen_at) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET context_length = excluded.context_length, seen_at = excluded.seen_at
+WHERE excluded.seen_at > seen_at
 """
-# SQLite takes the bare column from the row that holds the maximum.
-_SERVED = "SELECT name, context_length, max(seen_at) AS seen_at FROM models GROUP BY name ORDER BY name"
+_SERVED = "SELECT name, context_length, seen_at FROM models ORDER BY name"
 
 
 class SqliteModels:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def announce(self, worker_id: str, model: ServedModel) -> None:
-        row = (model.name, worker_id, model.context_length, to_seconds(model.seen_at))
+    async def announce(self, model: ServedModel) -> None:
+        row = (model.name, model.context_length, to_seconds(model.seen_at))
         await self._database.write(lambda db: db.execute(_ANNOUNCE, row))
 
     async def served(self) -> Sequence[ServedModel]:

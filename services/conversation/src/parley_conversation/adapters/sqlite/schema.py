@@ -88,11 +88,9 @@ CREATE TABLE word_owners (
 );
 
 CREATE TABLE models (
-    name TEXT NOT NULL,
-    worker_id TEXT NOT NULL,
+    name TEXT PRIMARY KEY,
     context_length INTEGER NOT NULL,
-    seen_at REAL NOT NULL,
-    PRIMARY KEY (name, worker_id)
+    seen_at REAL NOT NULL
 ) WITHOUT ROWID;
 """,
 ]
