@@ -29,4 +29,4 @@ async def test_the_first_token_goes_out_alone_and_later_ones_are_joined(platform
         await platform.end()
     deltas = await platform.deltas(generation_id)
     assert deltas[0].text == "w0 "
-    assert 1 < len(deltas) < 20
+    assert 1 < len(deltas) < 50

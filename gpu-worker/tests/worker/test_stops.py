@@ -16,13 +16,13 @@ from parley_worker.testing.platform import Platform
 
 
 async def test_a_stop_in_the_middle_keeps_what_was_generated(platform: Platform) -> None:
-    async with platform.worker(ProbedBackend(capacity=1)) as _:
+    async with platform.worker(ProbedBackend()):
         generation_id = await platform.ask(max_tokens=10_000)
         await platform.text_reaches(generation_id, len(words(0, 5)))
         stopped_at = time.perf_counter()
         await platform.live.cancel(generation_id)
         event = await platform.end()
-        assert time.perf_counter() - stopped_at < 1.0
+        assert time.perf_counter() - stopped_at < 3.0
     assert isinstance(event, GenerationCancelled)
     assert event.text == words(0, event.usage.completion_tokens)
     assert event.usage.completion_tokens >= 5
@@ -85,7 +85,7 @@ async def test_a_lost_lease_is_dropped_in_silence(platform: Platform) -> None:
 async def test_the_deadline_ends_an_answer(platform: Platform) -> None:
     backend = ProbedBackend()
     async with platform.worker(backend):
-        generation_id = await platform.ask(seconds=0.5, max_tokens=10_000)
+        generation_id = await platform.ask(seconds=1.5, max_tokens=10_000)
         event = await platform.end()
         await backend.until_running(0)
     assert isinstance(event, GenerationFailed)
