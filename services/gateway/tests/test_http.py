@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 from graphql import get_introspection_query
 
+from parley_gateway.entrypoints.graphql.engine import Engine
+from parley_gateway.testing.socket import connect
 from parley_gateway.testing.stack import Stack, open_stack
 
 JSON = {"content-type": "application/json"}
@@ -35,6 +38,7 @@ def code(body: bytes) -> str:
         (b'{"query": "{ __typename }", "variables": {"a": NaN}}', 400),
         (b'{"query": "\xff"}', 400),
         (b"[" * 100_000, 400),
+        (b'{"query": "{ __typename }", "variables": {"a": ' + b"[" * 100 + b"]" * 100 + b"}}", 400),
         (b'{"query": "{ __typename }", "variables": {"a": ' + b"1" * 5000 + b"}}", 400),
         (b'{"query": "' + b" " * 2_000_000 + b'{ __typename }"}', 413),
     ],
@@ -203,12 +207,57 @@ async def test_the_explorer_is_served_to_browsers(stack: Stack) -> None:
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
 
 
+async def test_the_explorer_answers_no_query(stack: Stack) -> None:
+    reply = await stack.http.get("/graphql", params={"query": "{ __typename }"}, headers={"accept": "text/html"})
+    assert 400 <= reply.status_code < 500
+    assert reply.headers["content-type"].startswith("application/json")
+
+
+async def test_pages_in_pages(stack: Stack) -> None:
+    page = "conversations(first: 200) { edges { node { messages(last: $n) { edges { node { id } } } } } }"
+    one = f"query($n: Int) {{ {page} }}"
+    assert "errors" not in await stack.ask(one, {"n": 200})
+    two = f"query($n: Int) {{ a: {page} ...b }} fragment b on Query {{ b: {page} }}"
+    assert "errors" not in await stack.ask(two, {"n": 2})
+    response = await stack.ask(two, {"n": 200})
+    assert response["errors"][0]["extensions"]["code"] == "BAD_INPUT"
+
+
+async def test_too_many_requests_at_once() -> None:
+    async with open_stack(gateway_max_requests=1) as stack:
+        stack.conversations.gate.clear()
+        first = asyncio.create_task(stack.ask("{ conversations { edges { cursor } } }"))
+        await stack.conversations.until_called("List")
+        refused = await stack.http.post("/graphql", json={"query": "{ __typename }"})
+        assert (refused.status_code, code(refused.content)) == (503, "OVERLOADED")
+        assert int(refused.headers["retry-after"]) >= 1
+        stack.conversations.gate.set()
+        assert "errors" not in await first
+
+
+async def test_a_bug_outside_of_resolvers_is_masked(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(Engine, "prepare", fail)
+    reply = await stack.http.post("/graphql", json={"query": "{ __typename }"})
+    assert (reply.status_code, code(reply.content)) == (500, "INTERNAL")
+    assert "secret" not in reply.text
+    async with connect(stack.port) as client:
+        await client.init()
+        await client.subscribe("{ __typename }")
+        (frame,) = await client.until_end()
+        assert frame["payload"][0]["extensions"]["code"] == "INTERNAL"
+        assert frame["payload"][0]["extensions"]["requestId"]
+
+
 async def test_ready_once_the_default_model_is_served(stack: Stack) -> None:
     assert (await stack.http.get("/readyz")).status_code == 200
     stack.conversations.models[0].available = False
     assert (await stack.http.get("/readyz")).status_code == 503
     assert (await stack.http.get("/livez")).status_code == 200
-    assert "python_info" in (await stack.http.get("/metrics")).text
+    metrics = (await stack.http.get("/metrics")).text
+    assert "parley_gateway_operation_seconds" in metrics
 
 
 async def test_cors_only_for_the_origins_listed() -> None:

@@ -68,6 +68,8 @@ async def test_another_subprotocol(stack: Stack, subprotocol: str | None) -> Non
         {"type": "ping", "payload": []},
         '{"type": "subscribe", "id": "\\ud800", "payload": {"query": "{ __typename }"}}',
         "[" * 100_000,
+        '{"type": "ping", "payload": {"x": ' + "[" * 100 + "]" * 100 + "}}",
+        '{"type": "ping", "payload": {"x": 1e999}}',
     ],
 )
 async def test_what_is_no_message(stack: Stack, client: Client, frame: object) -> None:
@@ -100,17 +102,26 @@ async def test_no_init(client: Client) -> None:
     assert await client.closing() == 4408
 
 
+async def test_the_token_may_come_with_the_handshake(stack: Stack) -> None:
+    headers = {"authorization": f"Bearer {stack.token}"}
+    async with connect(stack.port, additional_headers=headers) as client:
+        await client.init()
+        await client.subscribe("{ me { id } }")
+        assert (await client.until_end())[0]["payload"]["data"]["me"]["id"] == stack.user.id
+
+
 async def test_two_inits(client: Client) -> None:
     await client.init()
     await client.send({"type": "connection_init"})
     assert await client.closing() == 4429
 
 
-async def test_an_id_in_use(stack: Stack, client: Client) -> None:
+@pytest.mark.parametrize("key", ["1", "\U0001f600" * 50])
+async def test_an_id_in_use(stack: Stack, client: Client, key: str) -> None:
     generation = stack.conversations.add_generation(stack.user.id)
     await client.init(stack.token)
-    await client.subscribe(RUNNING, {"id": generation.id})
-    await client.subscribe("{ __typename }")
+    await client.subscribe(RUNNING, {"id": generation.id}, key)
+    await client.subscribe("{ __typename }", key=key)
     assert await client.closing() == 4409
 
 
@@ -133,7 +144,7 @@ async def test_completing_what_does_not_run(stack: Stack, client: Client) -> Non
     assert await client.receive() == {"type": "pong"}
 
 
-@pytest.mark.parametrize("payload", [{}, {"n": [1, "\u00e9\U0001f600"]}])
+@pytest.mark.parametrize("payload", [{}, {"n": [1, "\u00e9\U0001f600", "\ud800", 10**40, None]}])
 async def test_pong_echoes_the_payload(client: Client, payload: dict[str, object]) -> None:
     await client.send({"type": "ping", "payload": payload})
     assert await client.receive() == {"type": "pong", "payload": payload}

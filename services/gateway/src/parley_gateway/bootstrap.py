@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from parley_gateway.app import build_app
 from parley_gateway.backends import Backends, open_backends
 from parley_gateway.capacity import Capacity
+from parley_gateway.descriptors import allow_descriptors
 from parley_gateway.entrypoints.graphql.engine import Engine
 from parley_gateway.entrypoints.graphql.parameters import MAX_BODY_BYTES
 from parley_gateway.entrypoints.graphql.schema import build_schema, core_schema
@@ -42,6 +43,7 @@ async def open_gateway(
 
     Raises ConfigError when the port is taken. Ready once a worker serves the default model.
     """
+    allow_descriptors(2 * (settings.gateway_max_streams + settings.gateway_max_requests))
     listener = bind(settings.gateway_host, settings.gateway_port)
     stopping = asyncio.Event()
     try:
@@ -65,7 +67,8 @@ def _gateway(settings: GatewaySettings, backends: Backends, live: Live, clock: C
         verifier=TokenVerifier(backends.fetch_jwks, live.is_revoked, clock),
         live=live,
         clock=clock,
-        capacity=Capacity(settings.gateway_max_streams),
+        requests=Capacity(settings.gateway_max_requests, "requests"),
+        streams=Capacity(settings.gateway_max_streams, "streams"),
         origins=frozenset(settings.gateway_origins),
         development=development,
     )
@@ -79,6 +82,7 @@ def _server_options(settings: GatewaySettings) -> dict[str, object]:
         "ws_ping_timeout": 60.0,  # generous: a slow reader sees the ping behind all that waits for it
         "ws_per_message_deflate": False,
         "server_header": False,
+        "timeout_keep_alive": 75,  # longer than clients keep idle connections, so that they are the ones who close
         "proxy_headers": settings.gateway_trust_forwarded,
         "forwarded_allow_ips": "*",
     }

@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from parley_kit.clock import Clock
-from parley_kit.context import Principal, RequestContext
-from parley_kit.errors import Unauthenticated, Unavailable
+from parley_kit.context import Principal, RequestContext, budget
+from parley_kit.errors import DeadlineExceeded, ParleyError, Unauthenticated, Unavailable
 from parley_kit.logs import get_logger
 from parley_kit.tokens import IsRevoked
 
 log = get_logger(__name__)
 
+VERIFY_SECONDS = 5.0
 WATCH_SECONDS = 2.0
 
 Verify = Callable[[str], Awaitable[Principal]]
@@ -41,7 +42,11 @@ class Caller:
             raise Unauthenticated("sign in first: this needs an access token")
         if self.token is None or not self.token.isascii():
             raise Unauthenticated("authorization must be: Bearer <access token>")
-        return await self.verify(self.token)
+        try:
+            with budget(VERIFY_SECONDS):
+                return await self.verify(self.token)
+        except DeadlineExceeded:
+            raise Unavailable("nobody can verify access tokens for the moment") from None
 
     def request_context(self) -> RequestContext:
         """What calls to other services carry."""
@@ -61,7 +66,7 @@ class Caller:
                     return "the session has ended"
             except Unauthenticated as error:
                 return error.message
-            except Unavailable:
+            except ParleyError:
                 log.info("token_not_checked")
             left = WATCH_SECONDS if principal is None else principal.expires_at - clock.now().timestamp()
             if left <= 0:

@@ -27,7 +27,8 @@ class Gateway:
     verifier: TokenVerifier
     live: Live
     clock: Clock
-    capacity: Capacity
+    requests: Capacity
+    streams: Capacity
     origins: frozenset[str]
     development: bool
 

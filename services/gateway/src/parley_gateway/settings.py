@@ -17,7 +17,8 @@ class GatewaySettings(Settings):
     gateway_origins: list[str] = Field(
         default_factory=list, description="origins, besides the gateway's own, whose pages may call it (a JSON list)"
     )
-    gateway_max_streams: int = Field(1000, ge=1, description="WebSockets and event streams open at once")
+    gateway_max_streams: int = Field(2000, ge=1, description="WebSockets and event streams open at once")
+    gateway_max_requests: int = Field(1000, ge=1, description="queries and mutations over HTTP under way at once")
     gateway_trust_forwarded: bool = Field(
         False, description="take the client's address from X-Forwarded-For: only behind a proxy that sets it"
     )

@@ -9,10 +9,11 @@ from starlette.responses import Response
 from parley_gateway.entrypoints.bodies import read_parameters
 from parley_gateway.entrypoints.explorer import explorer_page
 from parley_gateway.entrypoints.graphql.engine import Prepared, encode_rejection
-from parley_gateway.entrypoints.graphql.errors import RequestRejected
+from parley_gateway.entrypoints.graphql.errors import RequestRejected, format_parley_error
 from parley_gateway.entrypoints.media import GRAPHQL_RESPONSE, HTML, JSON, preferred
 from parley_gateway.gateway import Gateway
 from parley_kit import telemetry
+from parley_kit.errors import Overloaded
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 """All of them, so that the refusal of a wrong one has the form of every other error."""
@@ -38,10 +39,12 @@ class HttpEndpoint:
         if media_type is None:
             return refusal(RequestRejected.because(f"only {JSON} and {GRAPHQL_RESPONSE} are served", status=406), JSON)
         try:
-            with telemetry.span("graphql", request.headers):
+            with self._gateway.requests.take(), telemetry.span("graphql", request.headers):
                 return await self._respond(request, media_type)
         except RequestRejected as rejected:
             return refusal(rejected, media_type)
+        except Overloaded as error:
+            return refusal(RequestRejected([format_parley_error(error, "")], 503), media_type)
 
     async def _respond(self, request: Request, media_type: str) -> Response:
         refuse_method(request)
@@ -80,8 +83,11 @@ def refuse_method(request: Request) -> None:
 
 
 def _wants_page(request: Request) -> bool:
+    """A browser that came for the page. A query in the URL is never answered by it."""
     accept = request.headers.get("accept")
-    return bool(accept) and preferred(accept, (JSON, GRAPHQL_RESPONSE, HTML)) == HTML
+    if not accept or "query" in request.query_params:
+        return False
+    return preferred(accept, (JSON, GRAPHQL_RESPONSE, HTML)) == HTML
 
 
 def _check_operation(request: Request, prepared: Prepared) -> None:

@@ -68,7 +68,7 @@ class SseEndpoint:
     async def _serve(self, request: Request, send: Send) -> None:
         caller = self._gateway.caller(request, request.headers.get("authorization"))
         try:
-            with self._gateway.capacity.take():
+            with self._gateway.streams.take():
                 prepared = await self._prepared(request)
                 async with (
                     aclosing(await self._responses(prepared, caller)) as responses,

@@ -20,7 +20,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
-    """Objects belong to whoever `owners` says. `calls` counts the calls of each method."""
+    """Objects belong to whoever `owners` says. `calls` counts the calls of each method; `failure` is what they raise.
+
+    List waits while `gate` is cleared.
+    """
 
     def __init__(self) -> None:
         self.conversations: dict[str, types_pb2.Conversation] = {}
@@ -32,6 +35,8 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
         self.calls: Counter[str] = Counter()
         self._seen: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.failure: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def add_conversation(self, owner: str, title: str = "Untitled") -> types_pb2.Conversation:
         conversation = types_pb2.Conversation(
@@ -87,6 +92,7 @@ class SmallConversations(conversation_pb2_grpc.ConversationServiceServicer):
 
     async def List(self, request: conversation_pb2.ListRequest, context: Context) -> conversation_pb2.ListResponse:
         self._called("List")
+        await self.gate.wait()
         mine = [one for one in self.conversations.values() if self._is_mine(one.id)][: request.first]
         edges = [conversation_pb2.ListResponse.Edge(conversation=one, cursor=f"c{one.id}") for one in mine]
         return conversation_pb2.ListResponse(edges=edges)

@@ -10,7 +10,7 @@ from typing import Any
 
 import websockets
 from websockets.exceptions import ConnectionClosed
-from websockets.typing import Origin, Subprotocol
+from websockets.typing import Subprotocol
 
 WAIT_SECONDS = 8.0
 
@@ -56,17 +56,9 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(
-    port: int, subprotocol: str | None = "graphql-transport-ws", origin: str | None = None, max_queue: int = 16
-) -> AsyncIterator[Client]:
-    """A connection, not initialised yet. It stops reading while max_queue frames wait."""
+async def connect(port: int, subprotocol: str | None = "graphql-transport-ws", **options: Any) -> AsyncIterator[Client]:
+    """A connection, not initialised yet. `options` are those of websockets.connect."""
     subprotocols = None if subprotocol is None else [Subprotocol(subprotocol)]
     uri = f"ws://127.0.0.1:{port}/graphql"
-    async with websockets.connect(
-        uri,
-        subprotocols=subprotocols,
-        origin=None if origin is None else Origin(origin),
-        max_size=None,
-        max_queue=max_queue,
-    ) as connection:
+    async with websockets.connect(uri, subprotocols=subprotocols, max_size=None, **options) as connection:
         yield Client(connection)

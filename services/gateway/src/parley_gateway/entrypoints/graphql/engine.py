@@ -20,7 +20,9 @@ from graphql import (
     get_operation_ast,
 )
 
+from parley_gateway import metrics
 from parley_gateway.entrypoints.graphql.context import Operation
+from parley_gateway.entrypoints.graphql.cost import MAX_OBJECTS, count_objects
 from parley_gateway.entrypoints.graphql.documents import Documents
 from parley_gateway.entrypoints.graphql.errors import (
     RequestRejected,
@@ -73,7 +75,8 @@ class Engine:
     async def execute(self, prepared: Prepared, context: Operation) -> bytes:
         """The response of a query or mutation. Raises RequestRejected for variables that do not fit."""
         executor = self._executor(prepared, context)
-        with enter(context.caller.request_context()), budget(OPERATION_SECONDS):
+        timer = metrics.OPERATION_SECONDS.labels(prepared.kind.value).time()
+        with timer, enter(context.caller.request_context()), budget(OPERATION_SECONDS):
             result = cast("Any", executor.execute_operation())
             if inspect.isawaitable(result):
                 result = await result
@@ -98,6 +101,8 @@ class Engine:
         variables = prepared.parameters.variables
         if holds_surrogate(variables):
             raise RequestRejected.because("a variable holds a lone surrogate, which is no text")
+        if count_objects(prepared.document, prepared.operation, variables or {}) > MAX_OBJECTS:
+            raise RequestRejected.because(f"pages in pages of more than {MAX_OBJECTS} objects: ask for smaller ones")
         executor = Executor.build(
             self._schema,
             prepared.document,
@@ -117,6 +122,7 @@ class Engine:
             async with aclosing(cast("AsyncGenerator[Any, None]", source)) as events:
                 async for event in events:
                     if template is not None and isinstance(event, TokenDelta):
+                        metrics.TOKEN_FRAMES.inc()
                         yield template.render(event)
                         continue
                     yield await self._response(executor, event, context)

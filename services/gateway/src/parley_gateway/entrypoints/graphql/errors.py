@@ -7,6 +7,7 @@ from typing import Any
 
 from graphql import FieldNode, GraphQLError
 
+from parley_gateway.metrics import ERRORS
 from parley_kit.errors import BadInput, Internal, ParleyError
 from parley_kit.graphql import to_extensions
 from parley_kit.logs import get_logger
@@ -29,6 +30,7 @@ class RequestRejected(Exception):
 
     @classmethod
     def because(cls, message: str, code: str = BadInput.code, status: int = 400) -> RequestRejected:
+        ERRORS.labels(code).inc()
         return cls([{"message": message, "extensions": {"code": code}}], status)
 
 
@@ -39,13 +41,16 @@ class SubscriptionRefused(RequestRejected):
 def format_parley_error(error: ParleyError, request_id: str) -> FormattedError:
     if isinstance(error, Internal):
         log.error("operation_failed", request_id=request_id, error=error.message)
+    ERRORS.labels(error.code).inc()
     message, extensions = to_extensions(error, request_id)
     return {"message": message, "extensions": extensions}
 
 
 def format_request_errors(errors: Iterable[GraphQLError], code: str) -> list[FormattedError]:
     """Errors found before execution, all of one kind."""
-    return [{**error.formatted, "extensions": {"code": code}} for error in errors]
+    formatted: list[FormattedError] = [{**error.formatted, "extensions": {"code": code}} for error in errors]
+    ERRORS.labels(code).inc(len(formatted))
+    return formatted
 
 
 def format_execution_errors(errors: Iterable[GraphQLError], request_id: str) -> list[FormattedError]:

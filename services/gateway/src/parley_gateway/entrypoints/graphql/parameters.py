@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -12,6 +12,8 @@ from parley_gateway.entrypoints.graphql.errors import PARSE_FAILED, RequestRejec
 
 MAX_BODY_BYTES = 1_310_720
 """100,000 characters outside of the BMP, each escaped in JSON as two surrogates, and room for the rest."""
+
+MAX_NESTING = 64
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -24,11 +26,13 @@ class Parameters:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The JSON value. Raises ValueError for what is no JSON, NaN and the infinities among it."""
+    """The JSON value. Raises ValueError for what is no JSON, and for NaN, the infinities and deep nesting."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    _check_nesting(value)
+    return value
 
 
 def to_parameters(body: object) -> Parameters:
@@ -58,6 +62,21 @@ def holds_surrogate(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(holds_surrogate, value)) or any(map(holds_surrogate, value.values()))
     return False
+
+
+def _check_nesting(value: object) -> None:
+    level = [value]
+    for _ in range(MAX_NESTING):
+        level = [child for one in level for child in _children(one)]
+        if not level:
+            return
+    raise ValueError("nested too deeply")
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _refuse_constant(name: str) -> NoReturn:

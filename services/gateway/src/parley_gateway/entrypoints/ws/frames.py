@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,10 @@ from parley_gateway.entrypoints.graphql.parameters import holds_surrogate, parse
 
 SUBPROTOCOL = "graphql-transport-ws"
 
-ACK = b'{"type":"connection_ack"}'
+ACK = '{"type":"connection_ack"}'
+
+
+MAX_REASON_BYTES = 123
 
 
 class Closed(Exception):
@@ -20,7 +24,7 @@ class Closed(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
         self.code = code
-        self.reason = reason
+        self.reason = reason.encode()[:MAX_REASON_BYTES].decode(errors="ignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +69,23 @@ def _check_payload(kind: str, payload: object) -> None:
         raise Closed(4400, "Invalid message: the payload has no query")
 
 
-def next_frame(key: str, response: bytes) -> bytes:
-    return b'{"id":' + orjson.dumps(key) + b',"type":"next","payload":' + response + b"}"
+def next_frame(key: str, response: bytes) -> str:
+    return (b'{"id":' + orjson.dumps(key) + b',"type":"next","payload":' + response + b"}").decode()
 
 
-def error_frame(key: str, errors: list[dict[str, Any]]) -> bytes:
-    return orjson.dumps({"id": key, "type": "error", "payload": errors})
+def error_frame(key: str, errors: list[dict[str, Any]]) -> str:
+    return orjson.dumps({"id": key, "type": "error", "payload": errors}).decode()
 
 
-def complete_frame(key: str) -> bytes:
-    return orjson.dumps({"id": key, "type": "complete"})
+def complete_frame(key: str) -> str:
+    return orjson.dumps({"id": key, "type": "complete"}).decode()
 
 
-def pong_frame(payload: object) -> bytes:
-    """Echoes the payload of the ping, if it had one."""
-    return orjson.dumps({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+def pong_frame(payload: object) -> str:
+    """Echoes the payload of the ping, if it had one. Raises Closed with 4400 when that is no JSON (an infinity)."""
+    frame = {"type": "pong"} if payload is None else {"type": "pong", "payload": payload}
+    try:
+        # The standard library's, for it echoes numbers of any size and lone surrogates too.
+        return json.dumps(frame, allow_nan=False)
+    except ValueError:
+        raise Closed(4400, "Invalid message: a number out of range") from None

@@ -16,13 +16,14 @@ from parley_gateway.entrypoints.ws.frames import Closed, Frame, complete_frame, 
 from parley_gateway.gateway import Gateway
 from parley_kit import telemetry
 from parley_kit.errors import Internal, Overloaded
+from parley_kit.ids import new_id
 from parley_kit.logs import get_logger
 
 log = get_logger(__name__)
 
 MAX_OPERATIONS = 100
 
-SendFrame = Callable[[bytes], Awaitable[None]]
+SendFrame = Callable[[str], Awaitable[None]]
 
 
 class Operations:
@@ -37,7 +38,7 @@ class Operations:
     async def start(self, frame: Frame) -> None:
         """Run a `subscribe` frame. Raises Closed with 4409 when its id is in use."""
         if frame.id in self._running:
-            raise Closed(4409, f"Subscriber for {frame.id[:80]} already exists")
+            raise Closed(4409, f"Subscriber for {frame.id} already exists")
         if len(self._running) >= MAX_OPERATIONS:
             error = Overloaded(f"at most {MAX_OPERATIONS} operations run at once on a socket")
             await self._send(error_frame(frame.id, [format_parley_error(error, "")]))
@@ -65,13 +66,13 @@ class Operations:
             return
         except Exception as error:
             log.exception("ws_operation_failed")
-            last = error_frame(frame.id, [format_parley_error(Internal(repr(error)), "")])
+            last = error_frame(frame.id, [format_parley_error(Internal(repr(error)), new_id())])
         # Free before the last frame is out: the client may use the id again as soon as it has it.
         if self._running.get(frame.id) is asyncio.current_task():
             del self._running[frame.id]
         await self._finish(last)
 
-    async def _finish(self, last: bytes) -> None:
+    async def _finish(self, last: str) -> None:
         try:
             await self._send(last)
         except Closed:

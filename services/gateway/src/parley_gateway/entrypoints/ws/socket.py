@@ -14,7 +14,7 @@ from parley_gateway.entrypoints.pacing import running
 from parley_gateway.entrypoints.ws.frames import ACK, SUBPROTOCOL, Closed, Frame, parse_frame, pong_frame
 from parley_gateway.entrypoints.ws.operations import Operations
 from parley_gateway.gateway import Gateway
-from parley_kit.errors import Forbidden, Overloaded, Retryable, Unauthenticated
+from parley_kit.errors import Forbidden, Overloaded, ParleyError, Unauthenticated
 from parley_kit.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,7 +40,7 @@ class WsEndpoint:
         try:
             if not self._is_welcome(websocket):
                 raise Forbidden("pages of this origin may not connect")
-            with self._gateway.capacity.take():
+            with self._gateway.streams.take():
                 await Socket(self._gateway, websocket).run()
         except (Forbidden, Overloaded) as error:
             body = {"errors": [format_parley_error(error, "")]}
@@ -76,6 +76,9 @@ class Socket:
             await self._close(closed)
         except WebSocketDisconnect:
             return
+        except Exception:
+            log.exception("ws_failed")
+            await self._close(Closed(1011, "internal error"))
 
     async def _serve(self) -> None:
         caller = await self._initialized()
@@ -97,6 +100,8 @@ class Socket:
         except TimeoutError:
             raise Closed(4408, "Connection initialisation timeout") from None
         authorization = _authorization(frame)
+        if authorization is None:
+            authorization = self._websocket.headers.get("authorization")
         caller = self._gateway.caller(self._websocket, authorization)
         if authorization is not None:
             await self._check(caller)
@@ -119,7 +124,7 @@ class Socket:
             await caller.principal()
         except Unauthenticated as error:
             raise Closed(4403, error.message) from None
-        except Retryable as error:
+        except ParleyError as error:
             log.info("ws_token_not_checked", error=error.message)
 
     async def _receive_all(self, operations: Operations) -> None:
@@ -147,11 +152,11 @@ class Socket:
             raise WebSocketDisconnect(message.get("code", 1005))
         return parse_frame(message.get("text"))
 
-    async def _send(self, frame: bytes) -> None:
+    async def _send(self, frame: str) -> None:
         """Waits for a slow client. Raises Closed when it takes nothing any more, or is gone."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
-                await self._websocket.send({"type": "websocket.send", "text": frame.decode()})
+                await self._websocket.send({"type": "websocket.send", "text": frame})
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             raise Closed(GONE, "the client is gone") from None
 
@@ -160,7 +165,7 @@ class Socket:
             return
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._websocket.close(closed.code, closed.reason[:120])
+                await self._websocket.close(closed.code, closed.reason)
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             log.info("ws_close_not_taken", code=closed.code)
 
