@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,6 +12,7 @@ def main() -> None:
     if sys.argv[1:2] == ["run"]:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _leave)
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # it would tell the terminal about its own threads
     from parley_standalone.cli import app  # rich and typer take their time
 
     app()

@@ -108,7 +108,9 @@ async def _greet(console: Console, api: Api, account: Account, client: ChatClien
     model = models[0]["name"] if models else "no model"
     console.print(f"[bold green]Parley[/bold green] at {api.url} · {model}", highlight=False)
     welcome = "Welcome" if created else "Welcome back"
-    console.print(f"{welcome}, {account.display_name}. /help lists the commands, Ctrl-D leaves.\n", markup=False)
+    console.print(
+        f"{welcome}, {account.display_name}. /help lists the commands, Ctrl-D leaves.\n", markup=False, highlight=False
+    )
 
 
 def _renderer(options: ChatOptions, console: Console) -> Renderer:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
+from collections.abc import Coroutine
+from typing import Any
 
-from parley_kit.errors import NotFound, ParleyError
+from parley_kit.errors import NotFound
+from parley_standalone.chat.exchange import Exchange
 from parley_standalone.chat.keyboard import Keyboard
 from parley_standalone.chat.renderer import Renderer
-from parley_standalone.client import Answer, ChatClient, Finished, Message, Sent
+from parley_standalone.client import ChatClient, Finished, Message, Sent
 
 
 class Conversation:
@@ -34,16 +35,19 @@ class Conversation:
 
     async def send(self, content: str) -> Finished | None:
         """Send, and show the answer to its end. None when the user left it before that, by a second Ctrl-C."""
+        return await self._exchange(self._send(content))
+
+    async def _send(self, content: str) -> Sent:
         if self.id is None:
             self.id = await self._client.create(self._model)
-        return await self._show(await self._client.send(self.id, content))
+        return await self._client.send(self.id, content)
 
     async def regenerate(self) -> Finished | None:
         """Show another answer to the last message. Raises NotFound when there is nothing to answer again."""
         message_id = self._last_answer_id or await self._newest_answer()
         if message_id is None:
             raise NotFound("there is no answer yet to make again")
-        return await self._show(await self._client.regenerate(message_id))
+        return await self._exchange(self._client.regenerate(message_id))
 
     async def history(self) -> list[Message]:
         return [] if self.id is None else await self._client.history(self.id)
@@ -52,35 +56,10 @@ class Conversation:
         answers = [message.id for message in await self.history() if message.role == "ASSISTANT"]
         return answers[-1] if answers else None
 
-    async def _show(self, sent: Sent) -> Finished | None:
-        self._renderer.sent(sent)
-        answer = Answer(sent.generation_id)
-        reading = asyncio.create_task(self._read(answer))
-        stops: list[asyncio.Task[None]] = []
-
-        def stop() -> None:
-            if stops:
-                reading.cancel()
-            else:
-                stops.append(asyncio.create_task(self._stop(sent.generation_id)))
-
-        with self._keyboard.watch(stop):
-            await asyncio.wait({reading})
-        await asyncio.gather(*stops)
-        if reading.cancelled():
-            return None
-        reading.result()
-        if answer.finished is not None:
-            self._last_answer_id = answer.finished.message_id or self._last_answer_id
-        return answer.finished
-
-    async def _read(self, answer: Answer) -> None:
-        async with aclosing(self._client.follow(answer)) as events:
-            async for event in events:
-                self._renderer.event(event)
-
-    async def _stop(self, generation_id: str) -> None:
-        try:
-            await self._client.stop(generation_id)
-        except ParleyError as error:
-            self._renderer.error(error)
+    async def _exchange(self, command: Coroutine[Any, Any, Sent]) -> Finished | None:
+        exchange = Exchange(self._client, self._renderer)
+        with self._keyboard.watch(exchange.interrupt):
+            finished = await exchange.run(command)
+        if finished is not None:
+            self._last_answer_id = finished.message_id or self._last_answer_id
+        return finished

@@ -60,7 +60,8 @@ class TerminalRenderer:
                 self._console.print("The answer starts again:", style="yellow")
             case Finished():
                 self._end_line()
-                self._console.print(_figures(event, time.monotonic() - self._started), style="dim")
+                figures = _figures(event, time.monotonic() - self._started)
+                self._console.print(f"{figures}\n", style="dim", markup=False, highlight=False)
 
     def waiting(self, error: Retryable) -> None:
         self._end_line()
@@ -75,7 +76,8 @@ class TerminalRenderer:
         for message in messages:
             who = "you" if message.role == "USER" else message.role.lower()
             others = f" (one of {message.siblings})" if message.siblings > 1 else ""
-            self._console.print(f"{who}{others}", style="bold cyan" if who == "you" else "bold green")
+            style = "bold cyan" if who == "you" else "bold green"
+            self._console.print(f"{who}{others}", style=style, markup=False, highlight=False)
             self._console.print(printable(message.content), markup=False, highlight=False, soft_wrap=True)
 
     def error(self, error: ParleyError) -> None:
