@@ -81,6 +81,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
 
 
+@pytest.fixture(scope="session")
+def wide_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its window takes minutes to fill."""
+    return write_checkpoint(tmp_path_factory.mktemp("wide"), max_position_embeddings=60_000)
+
+
 @pytest.fixture
 def new_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     """Writes a checkpoint of one's own: `new_checkpoint(**config)`."""

@@ -38,8 +38,8 @@ def open_torch(checkpoint: Path) -> AbstractAsyncContextManager[Backend]:
 
 
 @pytest_asyncio.fixture(params=[open_scripted, open_torch], loop_scope="module", scope="module")
-async def backend(request: pytest.FixtureRequest, checkpoint: Path) -> AsyncIterator[Backend]:
-    async with request.param(checkpoint) as opened:
+async def backend(request: pytest.FixtureRequest, wide_checkpoint: Path) -> AsyncIterator[Backend]:
+    async with request.param(wide_checkpoint) as opened:
         yield opened
 
 
@@ -107,7 +107,7 @@ async def test_text_ends_before_a_stop_string_and_tokens_with_the_one_that_compl
 
 
 async def test_closing_the_iterator_frees_the_slot(backend: Backend) -> None:
-    endless = [backend.generate(job(100)) for _ in range(CAPACITY)]
+    endless = [backend.generate(job(50_000)) for _ in range(CAPACITY)]
     for answer in endless:
         await anext(answer)
     waiting = asyncio.create_task(collect(backend, job(2)))
@@ -165,6 +165,6 @@ async def test_a_prefix_whose_text_is_not_that_of_its_tokens_is_refused(backend:
 
 
 async def test_an_abandoned_answer_leaves_nothing_behind(backend: Backend) -> None:
-    async with aclosing(backend.generate(job(50))) as answer:
+    async with aclosing(backend.generate(job(50_000))) as answer:
         await anext(answer)
     assert len(tokens_of(await collect(backend, job(5)))) == 5
