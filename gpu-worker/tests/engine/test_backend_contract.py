@@ -106,11 +106,14 @@ async def test_text_ends_before_a_stop_string_and_tokens_with_the_one_that_compl
     assert stop not in text_of(shorter)
 
 
-async def test_closing_the_iterator_frees_the_slot(backend: Backend) -> None:
+async def test_a_job_over_the_capacity_waits_until_closing_an_iterator_frees_a_slot(backend: Backend) -> None:
     endless = [backend.generate(job(50_000)) for _ in range(CAPACITY)]
     for answer in endless:
         await anext(answer)
     waiting = asyncio.create_task(collect(backend, job(2)))
+    for _ in range(20):
+        await anext(endless[0])
+    assert not waiting.done()
     for answer in endless:
         await answer.aclose()
     assert len(tokens_of(await asyncio.wait_for(waiting, 5))) == 2
