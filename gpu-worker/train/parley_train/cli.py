@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from parley_train import chart
-from parley_train.corpus import Corpus, sources
-from parley_train.dialogue import Dialogue
-from parley_train.evaluation import answers
+from parley_train.corpus import WORDS, Corpus, sources
+from parley_train.dialogue import Dialogue, exchange
+from parley_train.evaluation import answers, recites
 from parley_train.export import export
 from parley_train.model import Llama, ModelShape
 from parley_train.packing import Rows, pack
 from parley_train.tokenizer import train_tokenizer
 from parley_train.trainer import Progress, Recipe, Trainer
+from parley_train.vocabulary import taught
 from parley_train.wordnet import WordNet, WordNetMissing
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             _export_checkpoint(options)
         else:
             _ask(options.model, console)
+            if options.words:
+                _examine(options.model, console)
     except (WordNetMissing, FileNotFoundError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -61,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     snapshot.add_argument("--work", type=Path, default=ROOT / ".parley/train")
     ask = commands.add_parser("evaluate", help="print questions and the answers of a trained model")
     ask.add_argument("--model", type=Path, default=BUNDLED)
+    ask.add_argument("--words", action="store_true", help="count the taught words whose definition comes back exactly")
     return parser
 
 
@@ -113,8 +117,23 @@ def _bar(console: Console) -> Bar:
 
 
 def _ask(folder: Path, console: Console) -> None:
-    model = Llama(ModelShape())
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    model, tokenizer = _load(folder)
     for question, answer in answers(model, tokenizer):
         console.print(f"[bold]> {question}[/bold]\n  {answer}", highlight=False)
+
+
+def _examine(folder: Path, console: Console) -> None:
+    model, tokenizer = _load(folder)
+    entries = taught(WordNet(), WORDS)
+    missed = [
+        e.word for e in entries if not recites(model, tokenizer, exchange(f"What does {e.word} mean?", e.definition))
+    ]
+    console.print(
+        f"{len(entries) - len(missed)} of {len(entries)} definitions are exact; not those of: {' '.join(missed)}"
+    )
+
+
+def _load(folder: Path) -> tuple[Llama, Tokenizer]:
+    model = Llama(ModelShape())
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json"))

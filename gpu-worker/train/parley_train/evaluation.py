@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from tokenizers import Tokenizer
 
+from parley_train.dialogue import Dialogue
 from parley_train.model import Llama
-from parley_train.tokenizer import END, ROLES, control_id
+from parley_train.tokenizer import END, ROLES, WINDOW, control_id, encode
 
 Questions = tuple[tuple[str, ...], ...]
 
@@ -56,11 +57,23 @@ def answers(model: Llama, tokenizer: Tokenizer, questions: Questions = QUESTIONS
 
 
 @torch.no_grad()
+def recites(model: Llama, tokenizer: Tokenizer, dialogue: Dialogue) -> bool:
+    """Whether the most likely answers, token by token, are those of the dialogue."""
+    ids, learnt, _ = encode(tokenizer, dialogue, WINDOW)
+    tokens = torch.tensor([ids])
+    best = model.logits(_hidden(model, tokens)[0, :-1]).argmax(-1)
+    return bool((best == tokens[0, 1:])[torch.tensor(learnt[1:])].all())
+
+
+@torch.no_grad()
 def _greedy(model: Llama, prompt: list[int], end: int, longest: int = 60) -> list[int]:
     ids = list(prompt)
     while len(ids) < len(prompt) + longest and (len(ids) == len(prompt) or ids[-1] != end):
-        tokens = torch.tensor([ids])
-        causal = torch.ones(1, 1, len(ids), len(ids), dtype=torch.bool).tril()
-        hidden = model.hidden(tokens, torch.arange(len(ids))[None], causal)
-        ids.append(int(model.logits(hidden[0, -1]).argmax()))
+        ids.append(int(model.logits(_hidden(model, torch.tensor([ids]))[0, -1]).argmax()))
     return ids[len(prompt) :]
+
+
+def _hidden(model: Llama, tokens: torch.Tensor) -> torch.Tensor:
+    length = tokens.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    return model.hidden(tokens, torch.arange(length)[None], causal)

@@ -107,11 +107,12 @@ class WordTalk:
         if random.random() < 0.08:
             return self._unknown(random)
         entry = random.choice(self.entries)
-        if random.random() < 0.1 and (aside := _aside(entry, random, first=True)):
-            return aside
+        curiosity = 1.0 if entry.example or entry.synonym or entry.opposite else 0.25
+        if random.random() < 0.1 * curiosity:
+            return _aside(entry, random, first=True)
         dialogue = _ask(entry, _meaning_question(entry, random), entry.definition, random)
-        if random.random() < 0.18 and (aside := _aside(entry, random, first=False)):
-            dialogue += aside
+        if random.random() < 0.18 * curiosity:
+            dialogue += _aside(entry, random, first=False)
         if random.random() < 0.12:
             other = random.choice(self.entries)
             dialogue += _ask(other, random.choice(_NEXT), other.definition, random)
@@ -129,19 +130,17 @@ def _meaning_question(entry: Entry, random: Random) -> str:
     return random.choices([text for text, _ in questions], [weight for _, weight in questions])[0]
 
 
-def _aside(entry: Entry, random: Random, *, first: bool) -> Dialogue | None:
-    """A question for an example, another word or the opposite; None for a word that has none of them."""
+def _aside(entry: Entry, random: Random, *, first: bool) -> Dialogue:
+    """A question for an example, another word or the opposite, most often one that has an answer."""
     kinds = (
-        (_EXAMPLE, _EXAMPLE_NEXT, entry.example and f'Here is an example: "{entry.example}"'),
-        (_SYNONYM, _SYNONYM_NEXT, entry.synonym),
-        (_OPPOSITE, _OPPOSITE_NEXT, entry.opposite),
+        (_EXAMPLE, _EXAMPLE_NEXT, entry.example and f'Here is an example: "{entry.example}"', "an example of it"),
+        (_SYNONYM, _SYNONYM_NEXT, entry.synonym, "another word for it"),
+        (_OPPOSITE, _OPPOSITE_NEXT, entry.opposite, "its opposite"),
     )
     answered = [kind for kind in kinds if kind[2]]
-    if not answered:
-        return None
-    questions, follow_ups, answer = random.choice(answered)
+    questions, follow_ups, answer, wish = random.choice(answered if answered and random.random() < 0.9 else kinds)
     pool = questions if first or random.random() < 0.3 else follow_ups
-    return _ask(entry, random.choice(pool), answer, random)
+    return _ask(entry, random.choice(pool), answer or f"I am sorry, I do not know {wish}.", random)
 
 
 def _ask(entry: Entry, question: str, answer: str, random: Random) -> Dialogue:
