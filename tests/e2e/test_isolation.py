@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -65,11 +66,14 @@ PLACES: dict[str, tuple[str, str]] = {
 }
 
 
+@dataclass
 class Objects:
-    """Two users' ids by kind."""
+    """Two users, and her ids by kind."""
 
-    def __init__(self, ada: Person, bob: Person, hers: dict[str, str], his_conversation: str) -> None:
-        self.ada, self.bob, self.hers, self.his_conversation = ada, bob, hers, his_conversation
+    ada: Person
+    bob: Person
+    hers: dict[str, str]
+    his_conversation: str
 
     def attempts(self, place: str) -> dict[str, Json]:
         """Variables that name each of her objects that fit the place, and some that name nothing."""
@@ -80,17 +84,29 @@ class Objects:
         return {name: {"id": object_id, **own} for name, object_id in ids.items()}
 
 
+@pytest.fixture(scope="module")
+def shared() -> dict[str, Any]:
+    return {}
+
+
 @pytest.fixture
-async def objects(http: Http) -> Objects:
+async def objects(http: Http, shared: dict[str, Any]) -> Objects:
+    """The same two users and objects for every case: none of what bob tries may change anything."""
+    if not shared:
+        shared.update(vars(await _make_objects(http)))
+    ada, bob = (replace(shared[name], http=http) for name in ("ada", "bob"))
+    return Objects(ada, bob, shared["hers"], shared["his_conversation"])
+
+
+async def _make_objects(http: Http) -> Objects:
     ada, bob = await sign_up(http), await sign_up(http)
     conversation = await ada.create(title="Hers")
     sent, _ = await ada.ask(conversation, "Secret", parameters={"maxTokens": 1})
-    answer = (await ada.messages(conversation))[1]["id"]
     hers = {
         "user": ada.id,
         "conversation": conversation,
         "message": sent["userMessage"]["id"],
-        "answer": answer,
+        "answer": (await ada.messages(conversation))[1]["id"],
         "generation": sent["generation"]["id"],
     }
     return Objects(ada, bob, hers, await bob.create(title="His"))

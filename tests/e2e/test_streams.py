@@ -121,6 +121,13 @@ async def test_an_edit_is_a_branch_of_its_own(ada: Person) -> None:
     ]
 
 
+async def test_the_first_message_is_edited_by_naming_the_conversation_as_its_parent(ada: Person) -> None:
+    conversation = await ada.create()
+    await ada.ask(conversation, "First", parameters={"maxTokens": 1})
+    await ada.ask(conversation, "First, better", parentId=conversation, parameters={"maxTokens": 2})
+    assert [m["content"] for m in await ada.messages(conversation)] == ["First, better", scripted(2)]
+
+
 async def test_a_subscription_without_a_token_is_refused_on_both_transports(ada: Person) -> None:
     sent, _ = await ada.ask(await ada.create(), "Go", parameters={"maxTokens": 1})
     document = "subscription ($id: ID!) { generation(id: $id) { __typename } }"

@@ -34,13 +34,15 @@ def run(port: Port = None, data_dir: DataDir = None, model: Model = None) -> Non
 
     Options not given come from the environment (docs/settings.md). Exit code 2: it cannot start as it is set up.
     """
-    # Loaded here: the services take a second to import, and `parley chat` needs none of them.
+    # Imported here, the settings first: the services take a second, and a typing error should not.
     from parley_kit.settings import ConfigError, refuse_to_start
-    from parley_standalone import server
     from parley_standalone.settings import PlatformSettings
 
     try:
-        server.run(PlatformSettings.load(data_dir=data_dir, port=port, model=model), Console())
+        settings = PlatformSettings.load(data_dir=data_dir, port=port, model=model)
+        from parley_standalone import server
+
+        server.run(settings, Console())
     except ConfigError as error:
         refuse_to_start(error)
 
