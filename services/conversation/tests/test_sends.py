@@ -131,6 +131,15 @@ async def test_an_edit_is_a_sibling_of_what_it_edits(world: Any) -> None:
     assert old_branch == ["one", "1", "two", "2"]
 
 
+async def test_the_first_message_is_edited_by_naming_the_root(world: Any) -> None:
+    conversation = await world.conversation()
+    original = await exchange(world, conversation.id, "one", "1")
+    edited = await exchange(world, conversation.id, "won", "2", parent_id=conversation.id)
+    assert edited.user_message.message.parent_id is None
+    assert edited.user_message.sibling_ids == [original.user_message.message.id, edited.user_message.message.id]
+    assert await world.contents(conversation.id) == ["won", "2"]
+
+
 async def test_a_parent_in_another_conversation_is_not_found(world: Any) -> None:
     other = await world.send((await world.conversation()).id)
     with pytest.raises(NotFound):

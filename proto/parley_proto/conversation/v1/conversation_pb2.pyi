@@ -437,7 +437,7 @@ class SendMessageRequest(_message.Message):
     conversation_id: _builtins.str
     content: _builtins.str
     parent_id: _builtins.str
-    """The message that this one follows; left out: the newest leaf."""
+    """The message that this one follows; left out: the newest leaf; the conversation's own id: its root."""
     request_id: _builtins.str
     """The client's own key, 1..64 characters."""
     @_builtins.property

@@ -35,7 +35,10 @@ FOLLOW_UP_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class SendMessage:
-    """`parent_id` None: after the newest leaf. `request_id`: the client's key; a repetition gets the first result."""
+    """`parent_id` None: after the newest leaf; the conversation's own id: a new first message, beside any other.
+
+    `request_id`: the client's key; a repetition gets the first result.
+    """
 
     conversation_id: str
     content: str
@@ -139,6 +142,8 @@ class SendHandlers:
     async def _parent(self, owner_id: str, command: SendMessage) -> Message | None:
         if command.parent_id is None:
             return await newest_leaf(self._stores.chat_log, command.conversation_id)
+        if command.parent_id == command.conversation_id:
+            return None
         parent = await self._access.message(owner_id, command.parent_id)
         if parent.conversation_id != command.conversation_id:
             raise NotFound("there is no such message in this conversation")
