@@ -7,6 +7,7 @@ import pytest
 from parley_gateway.testing.stack import Stack
 from parley_kit.errors import Overloaded, Unavailable
 from parley_kit.ids import new_id
+from parley_proto.conversation.v1 import types_pb2
 
 
 def codes(response: dict[str, object]) -> list[str]:
@@ -178,6 +179,16 @@ async def test_a_bug_is_masked(stack: Stack) -> None:
     stack.conversations.failure = RuntimeError("secret detail")
     response = await stack.ask("{ conversations { edges { cursor } } }")
     assert "secret" not in str(response)
+    assert response["errors"][0]["message"] == "internal error"
+    assert response["errors"][0]["extensions"]["code"] == "INTERNAL"
+    assert response["errors"][0]["extensions"]["requestId"]
+
+
+async def test_a_bug_of_the_gateway_itself_is_masked(stack: Stack) -> None:
+    generation = stack.conversations.add_generation(stack.user.id)
+    generation.state = types_pb2.GENERATION_STATE_UNSPECIFIED
+    response = await stack.ask("query($id: ID!) { generation(id: $id) { state } }", {"id": generation.id})
+    assert response["data"] == {"generation": None}
     assert response["errors"][0]["message"] == "internal error"
     assert response["errors"][0]["extensions"]["code"] == "INTERNAL"
     assert response["errors"][0]["extensions"]["requestId"]

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley_gateway.testing.socket import Client, connect
 from parley_gateway.testing.stack import Stack, open_stack
@@ -94,7 +94,10 @@ async def test_a_bad_token_in_init(client: Client, authorization: object) -> Non
     if authorization is None:
         assert await client.receive() == {"type": "connection_ack"}
     else:
-        assert await client.closing() == 4403
+        with pytest.raises(ConnectionClosed) as closed:  # without an acknowledgement
+            await client.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4403
 
 
 async def test_no_init(client: Client) -> None:

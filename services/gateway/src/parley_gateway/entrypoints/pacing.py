@@ -15,7 +15,8 @@ async def paced(
 ) -> AsyncGenerator[bytes, None]:
     """The items of `source`, and `beat` whenever none came for `seconds`, until it or `ending` is done.
 
-    Closes the source."""
+    Closes the source.
+    """
     async with aclosing(source):
         following = asyncio.ensure_future(anext(source, None))
         try:
