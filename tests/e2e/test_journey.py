@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
-from support.graphql import TRANSPORTS, Http, events, text_of
-from support.people import ME, MESSAGES, SEND, Person, scripted, sign_up
+from support.graphql import TRANSPORTS, Http, code_of, events, text_of
+from support.people import ME, MESSAGES, SEND, STOP, Person, scripted, sign_up
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -80,3 +81,18 @@ async def test_everything_but_streams_works_over_a_socket_too(ada: Person) -> No
     await ada.answer(sent["data"]["sent"]["generation"]["id"])
     (listed,) = [answer async for answer in over_ws(ada.http.url, ada.token, MESSAGES, {"id": conversation})]
     assert len(listed["data"]["conversation"]["messages"]["edges"]) == 2
+
+
+async def test_more_answers_at_once_than_a_user_may_have_are_refused_at_once(ada: Person) -> None:
+    """R7, and the refusal says when to come again."""
+    slow = {"maxTokens": 10_000}
+    sent = [await ada.send(await ada.create(), "Go", parameters=slow) for _ in range(16)]
+    details = {"conversationId": await ada.create(), "content": "One more", "parameters": slow}
+    started = time.monotonic()
+    refusal = await ada.http.post(SEND, {"input": details}, ada.token)
+    assert time.monotonic() - started < 2
+    assert code_of(refusal) in {"OVERLOADED", "RATE_LIMITED"}
+    assert refusal["errors"][0]["extensions"]["retryAfter"] > 0
+    await asyncio.gather(*(ada.data(STOP, id=it["generation"]["id"]) for it in sent))
+    await asyncio.gather(*(ada.answer(it["generation"]["id"]) for it in sent))
+    assert "errors" not in await ada.http.post(SEND, {"input": {**details, "parameters": {"maxTokens": 1}}}, ada.token)
