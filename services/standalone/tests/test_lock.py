@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from parley_kit.settings import ConfigError
-from parley_standalone.lock import LOCK_FILE, Instance, find_instance, hold_data_dir
+from parley_standalone.instance import LOCK_FILE, Instance, find_instance
+from parley_standalone.lock import hold_data_dir
 
 
 def test_a_second_holder_is_told_who_is_there(tmp_path: Path) -> None:
@@ -30,3 +31,9 @@ def test_the_note_of_a_dead_process_means_nothing(tmp_path: Path) -> None:
     assert find_instance(tmp_path) is None
     with hold_data_dir(tmp_path):
         assert find_instance(tmp_path) == Instance(os.getpid())
+
+
+def test_a_lock_that_cannot_be_opened_is_a_bad_set_up(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).mkdir()
+    with pytest.raises(ConfigError, match="cannot write"), hold_data_dir(tmp_path):
+        pytest.fail("held a folder")

@@ -7,20 +7,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from parley_kit.settings import ConfigError
-
-LOCK_FILE = "parley.lock"
-
-
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """Who holds a data folder. `url` is empty until it listens."""
-
-    pid: int
-    url: str = ""
+from parley_standalone.instance import LOCK_FILE, Instance, find_instance
 
 
 class DataDirLock:
@@ -39,7 +30,10 @@ class DataDirLock:
 @contextmanager
 def hold_data_dir(data_dir: Path) -> Iterator[DataDirLock]:
     """Keep every other instance out of `data_dir` for the block. Raises ConfigError when one is in it."""
-    descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(data_dir / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"PARLEY_DATA_DIR: cannot write to {data_dir / LOCK_FILE}: {error.strerror}") from None
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,29 +45,6 @@ def hold_data_dir(data_dir: Path) -> Iterator[DataDirLock]:
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
-
-
-def find_instance(data_dir: Path) -> Instance | None:
-    """The instance that runs on `data_dir`, by its own note. Takes no lock, so it is never in anybody's way."""
-    note = _read_note(data_dir)
-    return note if note is not None and _is_alive(note.pid) else None
-
-
-def _read_note(data_dir: Path) -> Instance | None:
-    try:
-        return Instance(**json.loads((data_dir / LOCK_FILE).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
 
 
 def _holder(data_dir: Path) -> str:

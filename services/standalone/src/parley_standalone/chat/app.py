@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -28,9 +29,10 @@ from parley_standalone.chat.session import ChatSession
 from parley_standalone.chat.signin import Login, ensure_session
 from parley_standalone.client import Account, Api, ChatClient
 from parley_standalone.client.credentials import CredentialFile, default_path
+from parley_standalone.instance import find_instance
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
-DEFAULT_PORT = "8080"
+DEFAULT_PORT, DEFAULT_DATA_DIR = "8080", ".parley"  # as in the settings, which take long to import
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ async def _open_session(
     options: ChatOptions, renderer: Renderer, keyboard: Keyboard, console: Console
 ) -> AsyncIterator[tuple[ChatSession, Prompt]]:
     async with httpx.AsyncClient() as http:
-        api = Api(options.url or _default_url(), http)
+        api = Api(options.url or default_url(), http)
         account = Account(api, CredentialFile(default_path()))
         login = Login(options.email, options.password, interactive=sys.stdin.isatty() and not options.as_json)
         created = await ensure_session(account, login)
@@ -119,5 +121,9 @@ def _renderer(options: ChatOptions, console: Console) -> Renderer:
     return TerminalRenderer(console) if console.is_terminal else PlainRenderer()
 
 
-def _default_url() -> str:
+def default_url() -> str:
+    """That of the platform that runs on the data folder, else where it would listen."""
+    instance = find_instance(Path(os.environ.get("PARLEY_DATA_DIR") or DEFAULT_DATA_DIR))
+    if instance is not None and instance.url:
+        return instance.url
     return f"http://127.0.0.1:{os.environ.get('PARLEY_GATEWAY_PORT') or DEFAULT_PORT}"

@@ -38,7 +38,9 @@ class Api:
         except httpx.HTTPError as error:
             raise self._away(error) from None
         except ValueError:
-            raise Unavailable(f"{self.url} does not answer as a Parley server does") from None
+            answer = None
+        if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
+            raise Unavailable(f"{self.url} does not answer as a Parley server does")
         return _data_of(answer)
 
     async def subscribe(self, document: str, variables: Mapping[str, Any], token: str | None) -> AsyncGenerator[Data]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from parley_kit.settings import ConfigError, prepare_data_dir
-from parley_standalone.lock import find_instance
+from parley_standalone.instance import find_instance
 
 GIB = 1024**3
 LEAST_DISK_BYTES = GIB

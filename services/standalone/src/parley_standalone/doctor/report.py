@@ -23,6 +23,7 @@ from parley_standalone.doctor.checks import (
     check_server,
     check_torch,
 )
+from parley_standalone.instance import find_instance
 
 MARKS = {Status.OK: "[green]ok[/green]", Status.WARNING: "[yellow]note[/yellow]", Status.PROBLEM: "[red]problem[/red]"}
 
@@ -59,7 +60,9 @@ def examine(data_dir: Path | None, port: int | None, model: str | None) -> Itera
     if settings.worker.worker_backend == "torch":
         yield check_model(settings.worker.model_folder)
         yield check_torch()
-    yield check_server(f"http://{gateway.gateway_host}:{gateway.gateway_port}")
+    instance = find_instance(folder)
+    running = instance.url if instance else ""
+    yield check_server(running or f"http://{gateway.gateway_host}:{gateway.gateway_port}")
 
 
 def _table(findings: list[Finding]) -> Table:
