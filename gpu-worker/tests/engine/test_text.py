@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from parley_worker.core import ChatMessage
 from parley_worker.models.errors import CheckpointError
-from parley_worker.text.detokenizer import byte_table, make_detokenizer
+from parley_worker.text.detokenizer import detokenizers
 from parley_worker.text.tokenizer import TextTokenizer
 
 
@@ -63,14 +63,33 @@ def test_any_tokens_say_what_the_tokenizer_decodes(tokenizer: TextTokenizer, raw
     assert "".join(pieces) == raw.decode(ids, skip_special_tokens=True)
 
 
+def said(raw: Tokenizer, ids: list[int]) -> str:
+    detokenizer = detokenizers(raw)()
+    return "".join([detokenizer.push(token) for token in ids] + [detokenizer.flush()])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.text(st.sampled_from("ab ▁é🦊"), max_size=20))
 def test_a_tokenizer_with_byte_fallback_comes_back_too(text: str) -> None:
     raw = _fallback_tokenizer()
     ids = raw.encode(text, add_special_tokens=False).ids
-    detokenizer = make_detokenizer(raw, byte_table(raw))
-    pieces = [detokenizer.push(token) for token in ids] + [detokenizer.flush()]
-    assert "".join(pieces) == raw.decode(ids, skip_special_tokens=True)
+    assert said(raw, ids) == raw.decode(ids, skip_special_tokens=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.integers(0, 270), st.sampled_from([0xC4, 0xAA, 257, 259, 262])), max_size=12))
+def test_any_tokens_of_a_tokenizer_with_byte_fallback_say_what_it_decodes(ids: list[int]) -> None:
+    raw = _fallback_tokenizer()
+    assert said(raw, ids) == raw.decode(ids, skip_special_tokens=True)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(st.sampled_from("ab é🦊"), max_size=20))
+def test_a_tokenizer_of_an_unknown_kind_is_decoded_in_windows(text: str) -> None:
+    raw = _fallback_tokenizer()
+    raw.decoder = decoders.Metaspace()
+    ids = [token for token in raw.encode(text, add_special_tokens=False).ids if token > 256]
+    assert said(raw, ids) == raw.decode(ids, skip_special_tokens=True)
 
 
 def test_a_chat_is_tokenised_as_transformers_does(checkpoint: Path, tokenizer: TextTokenizer) -> None:

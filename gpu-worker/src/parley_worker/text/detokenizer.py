@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from parley_worker.text.answer import Detokenizer
+from parley_worker.text.fallback import FallbackDecoder, FallbackDetokenizer
 
 
-def byte_table(tokenizer: Tokenizer) -> dict[int, bytes] | None:
-    """The bytes of every token of a byte-level tokenizer, special tokens left out; None for other kinds."""
-    if (json.loads(tokenizer.to_str()).get("decoder") or {}).get("type") != "ByteLevel":
-        return None
-    special = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    alphabet = _byte_alphabet()
-    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-    return {index: _to_bytes(text, alphabet) for text, index in vocabulary.items() if index not in special}
+def detokenizers(tokenizer: Tokenizer) -> Callable[[], Detokenizer]:
+    """A maker of detokenizers, one for each answer, which leave special tokens out of the text."""
+    decoder = json.loads(tokenizer.to_str()).get("decoder") or {}
+    if decoder.get("type") == "ByteLevel":
+        alphabet = _byte_alphabet()
+        table = {index: _to_bytes(text, alphabet) for index, text in _plain_tokens(tokenizer).items()}
+        return partial(ByteDetokenizer, table)
+    if fallback := FallbackDecoder.read(decoder):
+        pieces = {index: fallback.piece(text) for index, text in _plain_tokens(tokenizer).items()}
+        return partial(FallbackDetokenizer, pieces, fallback)
+    return partial(StreamDetokenizer, tokenizer)
 
 
 class ByteDetokenizer:
@@ -55,9 +60,11 @@ class StreamDetokenizer:
         return self._tokenizer.decode(self._tokens, skip_special_tokens=True)[self._length :]
 
 
-def make_detokenizer(tokenizer: Tokenizer, table: Mapping[int, bytes] | None) -> Detokenizer:
-    """`table` is the tokenizer's `byte_table`, made once."""
-    return StreamDetokenizer(tokenizer) if table is None else ByteDetokenizer(table)
+def _plain_tokens(tokenizer: Tokenizer) -> dict[int, str]:
+    """The tokens by their ids, without the special ones."""
+    special = {index for index, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    return {index: text for text, index in vocabulary.items() if index not in special}
 
 
 def _to_bytes(text: str, alphabet: Mapping[str, int]) -> bytes:

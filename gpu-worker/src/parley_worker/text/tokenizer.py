@@ -14,7 +14,7 @@ from parley_worker.core import ChatMessage
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.files import read_text
 from parley_worker.text.answer import Detokenizer
-from parley_worker.text.detokenizer import byte_table, make_detokenizer
+from parley_worker.text.detokenizer import detokenizers
 from parley_worker.text.template import ChatTemplate, read_chat_template
 
 # The private-use planes: no text that means something holds their characters.
@@ -34,7 +34,7 @@ class TextTokenizer:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._template: ChatTemplate | None = read_chat_template(folder)
-        self._table = byte_table(self._tokenizer)
+        self._detokenizers = detokenizers(self._tokenizer)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """A bare prompt, with what the tokenizer's own post-processor adds."""
@@ -56,7 +56,7 @@ class TextTokenizer:
 
     def detokenizer(self) -> Detokenizer:
         """A new detokenizer for one answer. Special tokens have no text."""
-        return make_detokenizer(self._tokenizer, self._table)
+        return self._detokenizers()
 
     def _encode_with_controls(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
