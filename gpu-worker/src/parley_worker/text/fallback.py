@@ -14,7 +14,7 @@ _STEPS = (["Replace", "ByteFallback", "Fuse"], ["Replace", "ByteFallback", "Fuse
 
 @dataclass(frozen=True, slots=True)
 class FallbackDecoder:
-    """What such a tokenizer.json says: `mark` means `meaning`, and `strips` times `stripped` is cut from the beginning."""
+    """What tokenizer.json says: `mark` means `meaning`, and `stripped` is cut from the beginning `strips` times."""
 
     mark: str
     meaning: str
