@@ -53,7 +53,7 @@ async def open_platform(settings: PlatformSettings, clock: Clock, readiness: Rea
         worker = await stack.enter_async_context(open_worker(worker_settings, bus, live, clock, readiness))
         gateway_settings = settings.gateway.model_copy(update=peers)
         gateway = await stack.enter_async_context(open_gateway(gateway_settings, live, clock, readiness))
-        url = f"http://{settings.gateway.gateway_host}:{gateway.port}"
+        url = f"http://{_reachable(settings.gateway.gateway_host)}:{gateway.port}"
         lock.announce(url)
         yield Platform(url, worker.model)
 
@@ -61,3 +61,9 @@ async def open_platform(settings: PlatformSettings, clock: Clock, readiness: Rea
 def _check_port(settings: PlatformSettings) -> None:
     """Say at once what the gateway would only say after the model is loaded."""
     bind(settings.gateway.gateway_host, settings.gateway.gateway_port).close()
+
+
+def _reachable(host: str) -> str:
+    """The host part of an address that leads to what listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host else host

@@ -9,18 +9,21 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from parley_kit import lifecycle
 from parley_kit.clock import Clock, SystemClock
 from parley_kit.health import Readiness
-from parley_kit.logs import configure_logs
+from parley_kit.logs import configure_logs, get_logger
 from parley_kit.settings import prepare_data_dir
 from parley_kit.telemetry import configure_telemetry
 from parley_standalone.bootstrap import Platform, open_platform
 from parley_standalone.settings import PlatformSettings
 
+log = get_logger(__name__)
+
 LOG_BYTES = 10 * 1024 * 1024
-POLL_SECONDS = 0.05
+POLL_SECONDS, PATIENCE_SECONDS = 0.05, 10.0
 
 
 def run(settings: PlatformSettings, console: Console) -> None:
@@ -57,8 +60,12 @@ async def _announced(
 
 
 async def _until_ready(readiness: Readiness, clock: Clock) -> None:
-    """No timeout of its own: parts that cannot start say so by themselves, and a signal gives the wait up."""
-    while not (await readiness.report())[0]:
+    """No timeout of its own: a signal gives the wait up. A wait that is long is explained in the log."""
+    explain_at = clock.monotonic() + PATIENCE_SECONDS
+    while not (report := await readiness.report())[0]:
+        if clock.monotonic() >= explain_at:
+            log.warning("not_ready_yet", parts=report[1])
+            explain_at += PATIENCE_SECONDS
         await clock.sleep(POLL_SECONDS)
 
 
@@ -67,8 +74,8 @@ def _welcome(platform: Platform, settings: PlatformSettings, log_file: Path | No
     lines = {
         "Address": f"[link={address}]{address}[/link]",
         "Model": f"{platform.model.name}, {platform.model.context_length:,} tokens of context",
-        "Data": str(settings.base.data_dir.resolve()),
-        **({"Logs": str(log_file.resolve())} if log_file else {}),
+        "Data": escape(str(settings.base.data_dir.resolve())),
+        **({"Logs": escape(str(log_file.resolve()))} if log_file else {}),
         "Try": "[bold]parley chat[/bold] in another terminal, or open the address in a browser",
         "Stop": "Ctrl-C",
     }

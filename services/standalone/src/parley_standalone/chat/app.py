@@ -67,6 +67,9 @@ def chat_main(options: ChatOptions) -> int:
             return _talk(runner, session, prompt, options.message)
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
+        except BrokenPipeError:  # whoever read the output has gone, and Python would stumble over it once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_FAILED
         finally:
             runner.run(app.__aexit__(None, None, None))
 

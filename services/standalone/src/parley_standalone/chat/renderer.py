@@ -57,11 +57,11 @@ class TerminalRenderer:
                 self._write(printable(event.text))
             case Restarted():
                 self._end_line()
-                self._console.print("The answer starts again:", style="yellow")
+                self._say("The answer starts again:", "yellow")
             case Finished():
                 self._end_line()
                 figures = _figures(event, time.monotonic() - self._started)
-                self._console.print(f"{figures}\n", style="dim", markup=False, highlight=False)
+                self._say(f"{figures}\n", "dim")
 
     def waiting(self, error: Retryable) -> None:
         self._end_line()
@@ -70,24 +70,26 @@ class TerminalRenderer:
     def note(self, text: str) -> None:
         self._unspin()
         self._end_line()
-        self._console.print(printable(text), style="dim", markup=False, highlight=False, soft_wrap=True)
+        self._say(text, "dim")
 
     def history(self, messages: Sequence[Message]) -> None:
         for message in messages:
             who = "you" if message.role == "USER" else message.role.lower()
             others = f" (one of {message.siblings})" if message.siblings > 1 else ""
-            style = "bold cyan" if who == "you" else "bold green"
-            self._console.print(f"{who}{others}", style=style, markup=False, highlight=False)
-            self._console.print(printable(message.content), markup=False, highlight=False, soft_wrap=True)
+            self._say(f"{who}{others}", "bold cyan" if who == "you" else "bold green")
+            self._say(message.content)
 
     def error(self, error: ParleyError) -> None:
         self._unspin()
         self._end_line()
-        self._console.print(printable(error.message), style="red", markup=False, highlight=False, soft_wrap=True)
+        self._say(error.message, "red")
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        """A line of its own. By `out`, which takes text as it is: `print` makes something of :smile: and [this]."""
+        self._console.out(printable(text), style=style, highlight=False)
 
     def _write(self, text: str) -> None:
-        self._console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
-        self._console.file.flush()
+        self._console.out(text, end="", highlight=False)
         self._column_zero = text.endswith("\n") if text else self._column_zero
 
     def _end_line(self) -> None:
