@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from parley_gateway.entrypoints import sse
+from parley_gateway.entrypoints.pacing import running
 from parley_gateway.testing.events import SseEvent, open_events, parse_events
 from parley_gateway.testing.stack import Stack, open_stack
 from parley_live.base import Delta
@@ -100,6 +101,26 @@ async def test_a_revoked_session_ends_the_stream(stack: Stack) -> None:
         name, response = await anext(events)
         assert (name, response["errors"][0]["extensions"]["code"]) == ("next", "UNAUTHENTICATED")
         assert await anext(events) == ("complete", "")
+
+
+async def test_a_revoked_session_ends_the_stream_while_tokens_flow(stack: Stack) -> None:
+    generation = stack.conversations.add_generation(stack.user.id)
+    await stack.live.raise_fence(generation.id, 1)
+    async with open_events(stack, SUBSCRIPTION, {"id": generation.id}) as events:
+        await stack.live.revoke("session", 600)
+        async with running(_flow(stack, generation.id)):
+            found = [event async for event in events]
+    *_, (_, last), end = found
+    assert (last["errors"][0]["extensions"]["code"], end) == ("UNAUTHENTICATED", ("complete", ""))
+    assert len(found) > 3
+
+
+async def _flow(stack: Stack, generation_id: str) -> None:
+    offset = 0
+    while True:
+        await stack.live.append(generation_id, [Delta(1, 1, offset, "x")])
+        offset += 1
+        await asyncio.sleep(0.02)
 
 
 async def test_no_more_streams_than_allowed() -> None:

@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley_gateway.testing.socket import Client, connect
 from parley_gateway.testing.stack import Stack, open_stack
+from parley_live.base import Delta
 
 RUNNING = "subscription($id: ID!) { generation(id: $id) { __typename } }"
 
@@ -138,6 +139,20 @@ async def test_an_id_is_free_once_its_operation_is_over(stack: Stack, client: Cl
     await client.send({"type": "complete", "id": "1"})
     await client.subscribe("{ __typename }")
     assert [frame["type"] for frame in await client.until_end()] == ["next", "complete"]
+
+
+async def test_what_the_client_completes_says_nothing_more(stack: Stack, client: Client) -> None:
+    generation = stack.conversations.add_generation(stack.user.id)
+    await client.init(stack.token)
+    await client.subscribe(RUNNING, {"id": generation.id})
+    await stack.conversations.until_called("GetGeneration")
+    await client.send({"type": "complete", "id": "1"})
+    await client.subscribe("{ __typename }", key="2")
+    await client.until_end()
+    await stack.live.raise_fence(generation.id, 1)
+    await stack.live.append(generation.id, [Delta(1, 1, 0, "nobody reads this")])
+    await client.subscribe("{ me { id } }", key="3")
+    assert {frame["id"] for frame in await client.until_end()} == {"3"}
 
 
 async def test_completing_what_does_not_run(stack: Stack, client: Client) -> None:

@@ -41,16 +41,14 @@ class AnswerReader:
         """
         cursor = Cursor(after, held)
         position: str | None = None
-        live = True
         while generation.state in _UNFINISHED:
-            entries = await self._entries(generation.id, position) if live else await self._silence()
+            entries = await self._entries(generation.id, position)
             try:
                 for piece in joined([entry.value for entry in entries if isinstance(entry.value, Delta)]):
                     for news in cursor.take(piece):
                         yield news
-            except Gap:
+            except Gap:  # what was lost, and all that follows it, comes from the stored message
                 log.warning("answer_stream_gap", generation=generation.id)
-                live = False
             if entries:
                 position = entries[-1].position
             if not entries or isinstance(entries[-1].value, End):

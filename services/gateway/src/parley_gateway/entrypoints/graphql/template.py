@@ -49,7 +49,7 @@ def compile_template(document: DocumentNode, operation: OperationDefinitionNode)
     if operation.directives or len(roots) != 1 or not isinstance(root, FieldNode) or root.directives:
         return None
     try:
-        keys = dict(_fields(root.selection_set, fragments, set()))
+        keys = dict(_fields(root.selection_set, fragments))
     except _NotPlain:
         return None
     slots = b",".join(_slot(key, field) for key, field in keys.items())
@@ -58,24 +58,20 @@ def compile_template(document: DocumentNode, operation: OperationDefinitionNode)
 
 
 def _fields(
-    selections: SelectionSetNode | None, fragments: dict[str, FragmentDefinitionNode], spread: set[str]
+    selections: SelectionSetNode | None, fragments: dict[str, FragmentDefinitionNode]
 ) -> Iterator[tuple[str, str]]:
-    """Response keys and field names that apply to a TokenDelta, in the order of their first appearance."""
+    """Response keys and field names that apply to a TokenDelta, in order; a key that comes again is the same field."""
     for node in selections.selections if selections else ():
         if node.directives:
             raise _NotPlain
         if isinstance(node, FieldNode):
             yield _key(node), node.name.value
             continue
-        if isinstance(node, FragmentSpreadNode):
-            if node.name.value in spread:
-                continue
-            spread.add(node.name.value)
         fragment = node if isinstance(node, InlineFragmentNode) else fragments[_name(node)]
         if fragment.directives:
             raise _NotPlain
         if fragment.type_condition is None or fragment.type_condition.name.value in _MATCHING:
-            yield from _fields(fragment.selection_set, fragments, spread)
+            yield from _fields(fragment.selection_set, fragments)
 
 
 def _slot(key: str, field: str) -> bytes:
