@@ -113,11 +113,12 @@ def test_signals_to_the_group_end_it_with_code_0_and_nothing_left(
     assert "Traceback" not in started.tail()
 
 
-@pytest.mark.parametrize("moment", ["importing", "opening"])
+@pytest.mark.parametrize("moment", ["importing", "imported", "opening"])
 def test_signals_during_the_start_end_it_with_code_0(tmp_path: Path, moment: str) -> None:
     with start_platform(tmp_path / "data", ready=False) as started:
         reached = {
             "importing": lambda: catches(started.process.pid, signal.SIGTERM),
+            "imported": lambda: "cygrpc" in Path(f"/proc/{started.process.pid}/maps").read_text(),
             "opening": (started.data_dir / "parley.lock").exists,
         }
         wait_until(reached[moment])
