@@ -261,7 +261,7 @@ async def test_ready_once_the_default_model_is_served(stack: Stack) -> None:
 
 
 async def test_cors_only_for_the_origins_listed() -> None:
-    async with open_stack(gateway_origins=["https://chat.example.org"]) as stack:
+    async with open_stack(gateway_origins="https://a.example.org, https://chat.example.org/") as stack:
         for origin, allowed in (("https://chat.example.org", True), ("https://evil.example.org", False)):
             reply = await stack.http.post("/graphql", json={"query": "{ __typename }"}, headers={"origin": origin})
             assert ("access-control-allow-origin" in reply.headers) is allowed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley_gateway.testing.stack import Stack
+from parley_gateway.testing.stack import Stack, open_stack
 from parley_kit.errors import Overloaded, Unavailable
 from parley_kit.ids import new_id
 from parley_proto.conversation.v1 import types_pb2
@@ -44,6 +44,13 @@ async def test_forwarded_addresses_are_not_believed(stack: Stack) -> None:
     query = 'mutation { signUp(input: {email: "e@f.org", password: "p", displayName: "d"}) { expiresIn } }'
     await stack.ask(query, **{"x-forwarded-for": "6.6.6.6"})
     assert stack.auth.addresses == ["127.0.0.1"]
+
+
+async def test_forwarded_addresses_are_believed_behind_a_proxy() -> None:
+    query = 'mutation { signUp(input: {email: "e@f.org", password: "p", displayName: "d"}) { expiresIn } }'
+    async with open_stack(gateway_trust_forwarded=True) as stack:
+        await stack.ask(query, **{"x-forwarded-for": "6.6.6.6"})
+        assert stack.auth.addresses == ["6.6.6.6"]
 
 
 async def test_an_expired_token_does_not_stop_a_sign_in(stack: Stack) -> None:

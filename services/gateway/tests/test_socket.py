@@ -227,13 +227,18 @@ async def test_pages_from_elsewhere_may_not_connect(stack: Stack) -> None:
         async with connect(stack.port, origin="https://evil.example.org"):
             pass
     assert refused.value.response.status_code == 403
+    for odd in ("null", "http://[", "http://localhost.evil.example.org"):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(stack.port, origin=odd):
+                pass
+        assert refused.value.response.status_code == 403
     for origin in (f"http://127.0.0.1:{stack.port}", "http://localhost:5173"):
         async with connect(stack.port, origin=origin) as client:
             await client.init()
 
 
 async def test_production_knows_no_local_pages() -> None:
-    async with open_stack(env="production", gateway_origins=["https://chat.example.org"]) as stack:
+    async with open_stack(env="production", gateway_origins="https://chat.example.org") as stack:
         with pytest.raises(InvalidStatus):
             async with connect(stack.port, origin="http://localhost:5173"):
                 pass

@@ -69,7 +69,7 @@ def _gateway(settings: GatewaySettings, backends: Backends, live: Live, clock: C
         clock=clock,
         requests=Capacity(settings.gateway_max_requests, "requests"),
         streams=Capacity(settings.gateway_max_streams, "streams"),
-        origins=frozenset(settings.gateway_origins),
+        origins=settings.origins,
         development=development,
     )
 

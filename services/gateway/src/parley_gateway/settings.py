@@ -14,11 +14,16 @@ class GatewaySettings(Settings):
     gateway_port: int = Field(8080, ge=0, le=65535, description="the gateway's port; 0: a free one")
     auth_address: str = Field(description="host:port of the auth service")
     conversation_address: str = Field(description="host:port of the conversation service")
-    gateway_origins: list[str] = Field(
-        default_factory=list, description="origins, besides the gateway's own, whose pages may call it (a JSON list)"
+    gateway_origins: str = Field(
+        "", description="origins, besides the gateway's own, whose pages may call it, separated by commas"
     )
     gateway_max_streams: int = Field(2000, ge=1, description="WebSockets and event streams open at once")
     gateway_max_requests: int = Field(1000, ge=1, description="queries and mutations over HTTP under way at once")
     gateway_trust_forwarded: bool = Field(
         False, description="take the client's address from X-Forwarded-For: only behind a proxy that sets it"
     )
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The origins, as browsers send them."""
+        return frozenset(origin.strip().rstrip("/") for origin in self.gateway_origins.split(",") if origin.strip())

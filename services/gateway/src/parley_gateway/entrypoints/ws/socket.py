@@ -51,7 +51,10 @@ class WsEndpoint:
         origin = websocket.headers.get("origin")
         if origin is None or origin in self._gateway.origins:
             return True
-        parts = urlsplit(origin)
+        try:
+            parts = urlsplit(origin)
+        except ValueError:
+            return False
         if parts.netloc == websocket.headers.get("host"):
             return True
         return self._gateway.development and parts.hostname in _LOCAL_HOSTS
@@ -67,8 +70,8 @@ class Socket:
     async def run(self) -> None:
         """Serve the socket until either side closes it."""
         speaks = SUBPROTOCOL in self._websocket.scope["subprotocols"]
-        await self._websocket.accept(SUBPROTOCOL if speaks else None)
         try:
+            await self._websocket.accept(SUBPROTOCOL if speaks else None)
             if not speaks:
                 raise Closed(4406, "Subprotocol not acceptable")
             await self._serve()
