@@ -100,13 +100,6 @@ async def test_when_the_engine_dies_jobs_are_unavailable_until_it_is_back(
     assert first.text + "".join(chunk.text for chunk in rest) == "".join(chunk.text for chunk in expected)
 
 
-async def test_leaving_the_context_ends_the_process(checkpoint: Path) -> None:
-    async with EngineClient(EngineConfig(checkpoint, threads=1)) as client:
-        pid = client.pid
-    assert pid
-    assert not alive(pid)
-
-
 async def test_the_engine_dies_with_a_parent_that_is_killed(checkpoint: Path) -> None:
     parent = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, str(checkpoint), stdout=asyncio.subprocess.PIPE
@@ -129,29 +122,31 @@ async def test_a_broken_folder_is_one_readable_line(checkpoint: Path, tmp_path: 
             raise AssertionError("opened")
 
 
-async def test_a_window_of_memory_that_is_too_small_shrinks_the_window(checkpoint: Path) -> None:
+async def test_too_little_memory_shrinks_the_window_and_leaving_ends_the_process(checkpoint: Path) -> None:
     config = json.loads((checkpoint / "config.json").read_text())
     token_bytes = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"] * 4
-    engine = EngineConfig(checkpoint, threads=1, kv_bytes=50 * token_bytes)
-    async with open_torch_backend(engine) as backend:
+    config_of_50 = EngineConfig(checkpoint, threads=1, kv_bytes=50 * token_bytes)
+    async with EngineClient(config_of_50) as client:
+        pid = client.pid
+        backend = TorchBackend(Checkpoint.read(config_of_50), client, "tiny")
         assert (backend.model.context_length, backend.model.capacity) == (50, 1)
         with pytest.raises(BadInput, match="window"):
             await anext(backend.answer(tuple(range(60)), SamplingParams()))
-        chunks = [chunk async for chunk in backend.generate(LONG)]
-        usage = chunks[-1].usage
+        usage = [chunk async for chunk in backend.generate(LONG)][-1].usage
         assert usage
         assert usage.prompt_tokens + usage.completion_tokens == 50
+    assert pid
+    assert not alive(pid)
 
 
-async def test_a_conversation_over_the_window_is_cut_and_answered(checkpoint: Path) -> None:
+async def test_a_conversation_over_the_window_is_cut_and_answered(backend: TorchBackend) -> None:
     turns = tuple(ChatMessage(("user", "assistant")[index % 2], "hello there " * 5) for index in range(41))
-    async with open_torch_backend(EngineConfig(checkpoint, threads=1)) as backend:
-        for messages in (turns, (ChatMessage("user", "hello there " * 2000),)):
-            chunks = [chunk async for chunk in backend.generate(Job("a", messages, SamplingParams(ignore_eos=True)))]
-            usage = chunks[-1].usage
-            assert usage
-            assert usage.prompt_tokens <= backend.model.context_length * 3 // 4
-            assert usage.prompt_tokens + usage.completion_tokens == backend.model.context_length
+    for messages in (turns, (ChatMessage("user", "hello there " * 2000),)):
+        chunks = [chunk async for chunk in backend.generate(Job("a", messages, SamplingParams(ignore_eos=True)))]
+        usage = chunks[-1].usage
+        assert usage
+        assert usage.prompt_tokens <= backend.model.context_length * 3 // 4
+        assert usage.prompt_tokens + usage.completion_tokens == backend.model.context_length
 
 
 async def test_scores_that_are_not_finite_are_an_error_of_the_job(new_checkpoint: Callable[..., Path]) -> None:
