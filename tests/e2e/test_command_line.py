@@ -60,7 +60,7 @@ def test_a_port_in_use_is_one_line_and_code_2(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         settings = {"PARLEY_DATA_DIR": str(tmp_path / "data"), "PARLEY_GATEWAY_PORT": port}
-        assert_one_line(parley("run", home=tmp_path, **settings, **SCRIPTED), 2, port, "in use")
+        assert_one_line(parley("run", home=tmp_path, **settings, **SCRIPTED), 2, "PARLEY_GATEWAY_PORT", port, "in use")
 
 
 @pytest.mark.parametrize("content", [None, '{"model_type": "llama"}'], ids=["empty", "incomplete"])

@@ -5,6 +5,7 @@ The cases are generated from the running schema: an operation that takes an id a
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from support.graphql import TRANSPORTS, Http, Json, code_of
-from support.people import Person, sign_up
+from support.people import LIST, MESSAGES, Person, sign_up
 
 INTROSPECTION = """
 query {
@@ -121,7 +122,7 @@ async def ask(http: Http, transport: str, token: str, document: str, variables: 
 
 
 def transports_of(place: str) -> list[str]:
-    return ["ws", "sse"] if place.startswith("Subscription") else ["http", "ws"]
+    return ["ws", "sse"] if place.startswith("Subscription") else ["http", "ws", "sse"]
 
 
 CASES = [(place, transport) for place in PLACES for transport in transports_of(place)]
@@ -150,6 +151,19 @@ async def test_what_bob_tried_left_no_trace_at_adas(objects: Objects) -> None:
     assert [message["content"] for message in await objects.ada.messages(conversation)] == ["Secret", "w0 "]
     data = await objects.ada.data("query ($id: ID!) { conversation(id: $id) { title } }", id=conversation)
     assert data["conversation"]["title"] == "Hers"
+
+
+async def test_anothers_cursor_opens_nothing(objects: Objects) -> None:
+    """Cursors name places in a list, and must not lead into somebody else's."""
+    ada, bob = objects.ada, objects.bob
+    hers = (await ada.data(MESSAGES, id=objects.hers["conversation"]))["conversation"]["messages"]
+    for cursor in (hers["pageInfo"]["startCursor"], hers["pageInfo"]["endCursor"]):
+        answer = await bob.http.post(MESSAGES, {"id": objects.his_conversation, "before": cursor}, bob.token)
+        assert "Secret" not in json.dumps(answer)
+        assert "w0" not in json.dumps(answer)
+    listed = (await ada.data(LIST))["conversations"]["pageInfo"]["endCursor"]
+    page = await bob.http.post(LIST, {"after": listed}, bob.token)
+    assert objects.hers["conversation"] not in json.dumps(page)
 
 
 async def test_without_a_token_no_operation_says_anything(objects: Objects) -> None:

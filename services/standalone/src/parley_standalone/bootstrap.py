@@ -13,7 +13,7 @@ from parley_gateway.bootstrap import open_gateway
 from parley_kit.clock import Clock
 from parley_kit.health import Readiness
 from parley_kit.http import bind
-from parley_kit.settings import prepare_data_dir
+from parley_kit.settings import ConfigError, prepare_data_dir
 from parley_live.memory import MemoryLive
 from parley_standalone.lock import hold_data_dir
 from parley_standalone.settings import PlatformSettings
@@ -60,7 +60,10 @@ async def open_platform(settings: PlatformSettings, clock: Clock, readiness: Rea
 
 def _check_port(settings: PlatformSettings) -> None:
     """Say at once what the gateway would only say after the model is loaded."""
-    bind(settings.gateway.gateway_host, settings.gateway.gateway_port).close()
+    try:
+        bind(settings.gateway.gateway_host, settings.gateway.gateway_port).close()
+    except ConfigError as error:
+        raise ConfigError(f"PARLEY_GATEWAY_PORT: {error}") from None
 
 
 def _reachable(host: str) -> str:
