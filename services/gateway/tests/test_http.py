@@ -196,8 +196,9 @@ async def test_production_shows_no_schema() -> None:
         assert code(reply.content) == "GRAPHQL_VALIDATION_FAILED"
         misspelt = await stack.http.post("/graphql", json={"query": "{ modelz }"})
         assert "Did you mean" not in misspelt.text
-        page = await stack.http.get("/graphql", headers={"accept": "text/html"})
-        assert page.status_code == 406
+        for path in ("/graphql", "/graphql?ide=graphiql"):
+            page = await stack.http.get(path, headers={"accept": "text/html"})
+            assert page.status_code == 406
 
 
 async def test_the_explorer_is_served_to_browsers(stack: Stack) -> None:
@@ -205,6 +206,14 @@ async def test_the_explorer_is_served_to_browsers(stack: Stack) -> None:
     page = await stack.http.get("/graphql", headers={"accept": accept})
     assert page.headers["content-type"].startswith("text/html")
     assert "frame-ancestors 'none'" in page.headers["content-security-policy"]
+
+
+async def test_graphiql_is_a_click_away(stack: Stack) -> None:
+    explorer = await stack.http.get("/", headers={"accept": "text/html"}, follow_redirects=True)
+    assert 'href="?ide=graphiql"' in explorer.text
+    page = await stack.http.get("/graphql?ide=graphiql", headers={"accept": "text/html"})
+    assert page.status_code == 200
+    assert "GraphiQL.createFetcher" in page.text
 
 
 async def test_the_explorer_answers_no_query(stack: Stack) -> None:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from parley_gateway.entrypoints.graphql.errors import RequestRejected, format_parley_error
@@ -25,6 +25,7 @@ from parley_kit.ids import new_id
 def build_app(gateway: Gateway, readiness: Readiness, stopping: asyncio.Event) -> FastAPI:
     """The application. `stopping` ends its event streams when the process is about to end."""
     routes: list[BaseRoute] = [
+        Route("/", _to_graphql),
         Route("/graphql", HttpEndpoint(gateway).handle, methods=METHODS),
         WebSocketRoute("/graphql", WsEndpoint(gateway).handle),
         Route("/graphql/stream", SseEndpoint(gateway, stopping)),
@@ -39,6 +40,11 @@ def build_app(gateway: Gateway, readiness: Readiness, stopping: asyncio.Event) -
         middleware=[cors] if gateway.origins else [],
         exception_handlers={Exception: _internal},
     )
+
+
+async def _to_graphql(_request: Request) -> Response:
+    """Where somebody who opens the bare address wants to be."""
+    return RedirectResponse("/graphql")
 
 
 async def _internal(_request: Request, error: Exception) -> Response:

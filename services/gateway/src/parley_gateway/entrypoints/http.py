@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parley_gateway.entrypoints.bodies import read_parameters
-from parley_gateway.entrypoints.explorer import explorer_page
+from parley_gateway.entrypoints.explorer import explorer_page, graphiql_page
 from parley_gateway.entrypoints.graphql.engine import Prepared, encode_rejection
 from parley_gateway.entrypoints.graphql.errors import RequestRejected, format_parley_error
 from parley_gateway.entrypoints.media import GRAPHQL_RESPONSE, HTML, JSON, preferred
@@ -34,7 +34,7 @@ class HttpEndpoint:
     async def handle(self, request: Request) -> Response:
         accept = request.headers.get("accept")
         if self._gateway.development and request.method == "GET" and _wants_page(request):
-            return explorer_page()
+            return graphiql_page() if request.query_params.get("ide") == "graphiql" else explorer_page()
         media_type = preferred(accept, (JSON, GRAPHQL_RESPONSE))
         if media_type is None:
             return refusal(RequestRejected.because(f"only {JSON} and {GRAPHQL_RESPONSE} are served", status=406), JSON)
