@@ -63,6 +63,12 @@ async def test_a_read_cannot_write(database: Database) -> None:
         await database.read(insert("sneaked in"))
 
 
+async def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "notes.sqlite3", MIGRATIONS) as database:
+        await database.write(insert("private"))  # type: ignore[arg-type]
+        assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
 async def test_closed_is_unavailable(tmp_path: Path) -> None:
     async with open_database(tmp_path / "notes.sqlite3", MIGRATIONS) as database:
         pass

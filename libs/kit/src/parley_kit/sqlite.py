@@ -7,6 +7,7 @@ WAL with synchronous=FULL: what `write` returned survives the kill of the proces
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 import threading
@@ -151,7 +152,11 @@ def _apply(connection: sqlite3.Connection, change: Query[Any]) -> tuple[Any, Bas
 
 
 def migrate(path: Path, migrations: Sequence[str]) -> None:
-    """Bring the file to the last of the ordered SQL scripts. Raises ConfigError for a file of a newer version."""
+    """Bring the file to the last of the ordered SQL scripts. Raises ConfigError for a file of a newer version.
+
+    A new file is for its owner's eyes only; SQLite gives the files beside it the same mode.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     with closing(connect(path)) as connection:
         connection.execute("BEGIN EXCLUSIVE")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -184,7 +189,7 @@ async def open_database(path: Path, migrations: Sequence[str]) -> AsyncIterator[
     try:
         await asyncio.to_thread(migrate, path, migrations)
         database = await asyncio.to_thread(Database, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise ConfigError(f"cannot use {path}: {error}") from None
     try:
         yield database

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from parley_kit.settings import ConfigError
 from parley_kit.sqlite import Database, open_database
 
 MIGRATIONS = (
@@ -56,10 +54,6 @@ def from_micros(micros: int) -> datetime:
 
 @asynccontextmanager
 async def open_store(path: Path) -> AsyncIterator[Database]:
-    """The migrated file, for its owner's eyes only. Raises ConfigError when it cannot be used."""
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    except OSError as error:
-        raise ConfigError(f"cannot use {path}: {error.strerror}") from None
+    """The migrated file. Raises ConfigError when it cannot be used."""
     async with open_database(path, MIGRATIONS) as database:
         yield database
