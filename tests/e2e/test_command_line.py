@@ -145,6 +145,14 @@ def wait_until(reached: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def test_a_reader_of_its_output_may_go_first(tmp_path: Path) -> None:
+    with start_platform(tmp_path / "data") as started:
+        assert started.process.stdout is not None
+        started.process.stdout.close()
+        assert started.stop() == 0, started.tail()
+    assert "Traceback" not in started.tail()
+
+
 # chat
 
 
@@ -170,6 +178,21 @@ def test_lines_of_a_pipe_are_one_conversation_with_commands(platform: Platform, 
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done
     assert lines == [scripted(64), scripted(64), "user: Hi", f"assistant: {scripted(64)}"]
+
+
+def test_a_reader_of_the_chat_may_go_first(platform: Platform, tmp_path: Path) -> None:
+    account = {"PARLEY_URL": platform.url, "PARLEY_EMAIL": new_email(), "PARLEY_PASSWORD": PASSWORD}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "parley_standalone", "chat", "-m", "Hello"],
+        env=environment(XDG_CONFIG_HOME=str(tmp_path), **account),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    assert process.communicate(timeout=30) == (None, b"")
+    assert process.returncode == 1
 
 
 def test_json_output_is_the_events_of_the_stream(platform: Platform, tmp_path: Path) -> None:

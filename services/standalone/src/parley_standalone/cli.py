@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from parley_standalone.output import PatientConsole
 
 app = typer.Typer(
     name="parley",
@@ -42,7 +43,7 @@ def run(port: Port = None, data_dir: DataDir = None, model: Model = None) -> Non
         settings = PlatformSettings.load(data_dir=data_dir, port=port, model=model)
         from parley_standalone import server
 
-        server.run(settings, Console())
+        server.run(settings, PatientConsole())
     except ConfigError as error:
         refuse_to_start(error)
 

@@ -30,6 +30,7 @@ from parley_standalone.chat.signin import Login, ensure_session
 from parley_standalone.client import Account, Api, ChatClient
 from parley_standalone.client.credentials import CredentialFile, default_path
 from parley_standalone.instance import find_instance
+from parley_standalone.output import abandon_stdout
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
 DEFAULT_PORT, DEFAULT_DATA_DIR = "8080", ".parley"  # as in the settings, which take long to import
@@ -67,8 +68,8 @@ def chat_main(options: ChatOptions) -> int:
             return _talk(runner, session, prompt, options.message)
         except KeyboardInterrupt:
             return EXIT_INTERRUPTED
-        except BrokenPipeError:  # whoever read the output has gone, and Python would stumble over it once more
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            abandon_stdout()
             return EXIT_FAILED
         finally:
             runner.run(app.__aexit__(None, None, None))
