@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,7 @@ from parley_live.memory import MemoryLive
 from parley_standalone.settings import PlatformSettings
 from parley_worker.bootstrap import open_worker
 from parley_worker.settings import BackendKind, WorkerSettings
+from parley_worker.worker import Worker
 
 MODEL = "scripted"
 
@@ -34,11 +35,16 @@ class Stage:
     url: str
     stack: AsyncExitStack
 
-    async def add_worker(self, bus: Bus | None = None, live: object | None = None, clock: Clock | None = None) -> None:
+    def worker(
+        self, bus: Bus | None = None, live: object | None = None, clock: Clock | None = None
+    ) -> AbstractAsyncContextManager[Worker]:
         """A worker with the scripted backend; its bus, hot state and clock can be others than the platform's."""
         seen = cast("Live", live or self.live)
-        worker = open_worker(self.worker_settings, bus or self.bus, seen, clock or SystemClock(), Readiness())
-        await self.stack.enter_async_context(worker)
+        return open_worker(self.worker_settings, bus or self.bus, seen, clock or SystemClock(), Readiness())
+
+    async def add_worker(self, bus: Bus | None = None, live: object | None = None, clock: Clock | None = None) -> None:
+        """One that stays to the end."""
+        await self.stack.enter_async_context(self.worker(bus, live, clock))
 
     async def deltas(self, generation_id: str) -> list[Delta]:
         """All that the stream holds."""
