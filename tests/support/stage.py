@@ -34,6 +34,9 @@ class Stage:
     live: MemoryLive
     url: str
     stack: AsyncExitStack
+    auth: AsyncExitStack
+    """Close it, or the next, to take the service away."""
+    conversation: AsyncExitStack
 
     def worker(
         self, bus: Bus | None = None, live: object | None = None, clock: Clock | None = None
@@ -63,21 +66,24 @@ class Stage:
 
 @asynccontextmanager
 async def open_stage(
-    data_dir: Path, live: MemoryLive | None = None, *, interval_ms: float = 10.0, **conversation: object
+    data_dir: Path, live: MemoryLive | None = None, *, interval_ms: float = 10.0, **overrides: object
 ) -> AsyncIterator[Stage]:
-    """`conversation` overrides settings of the conversation service."""
+    """`overrides` are settings of the conversation service."""
     settings = PlatformSettings.load(data_dir=data_dir, port=0)
     clock, readiness, live = SystemClock(), Readiness(), live or MemoryLive(SystemClock())
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(MemoryBus())
-        auth = await stack.enter_async_context(open_auth(settings.auth, live, clock, readiness))
-        peers = {"auth_address": auth.address}
+        auth, conversation = [await stack.enter_async_context(AsyncExitStack()) for _ in range(2)]
+        keeper = await auth.enter_async_context(open_auth(settings.auth, live, clock, readiness))
+        peers = {"auth_address": keeper.address}
         # Listed before a worker has said that it serves it.
-        of_conversation = settings.conversation.model_copy(update={**peers, "models": {MODEL: 4096}, **conversation})
-        running = await stack.enter_async_context(open_conversation(of_conversation, bus, live, clock, readiness))
+        of_conversation = settings.conversation.model_copy(update={**peers, "models": {MODEL: 4096}, **overrides})
+        running = await conversation.enter_async_context(
+            open_conversation(of_conversation, bus, live, clock, readiness)
+        )
         peers["conversation_address"] = running.address
         of_gateway = settings.gateway.model_copy(update=peers)
         gateway = await stack.enter_async_context(open_gateway(of_gateway, live, clock, readiness))
         scripted = {"worker_backend": BackendKind.SCRIPTED, "scripted_interval_ms": interval_ms}
         of_worker = settings.worker.model_copy(update={**peers, **scripted})
-        yield Stage(of_worker, bus, live, f"http://127.0.0.1:{gateway.port}", stack)
+        yield Stage(of_worker, bus, live, f"http://127.0.0.1:{gateway.port}", stack, auth, conversation)

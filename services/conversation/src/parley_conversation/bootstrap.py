@@ -142,5 +142,6 @@ async def _answers(stores: Stores) -> None:
 async def _turns(task: asyncio.Task[None]) -> None:
     """Raises what ended a task that should never end."""
     if task.done():
-        task.result()
+        if not task.cancelled():
+            task.result()
         raise RuntimeError(f"{task.get_name()} has ended")
