@@ -58,6 +58,15 @@ async def test_a_body_too_large_is_refused_without_its_length(stack: Stack) -> N
     assert reply.status_code == 413
 
 
+async def test_a_body_too_large_is_refused_though_it_never_comes(stack: Stack) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10000000\r\n\r\n{"
+    async with asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", stack.port)
+        writer.write(head)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+
+
 async def test_the_longest_content_in_its_longest_form_fits(stack: Stack) -> None:
     conversation = stack.conversations.add_conversation(stack.user.id)
     query = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -12,8 +14,8 @@ from parley_gateway.entrypoints.graphql.parameters import MAX_BODY_BYTES, Parame
 from parley_kit.errors import DeadlineExceeded, Forbidden
 
 BODY_SECONDS = 20.0
-DISCARD_BYTES = 32 * 1024 * 1024
-"""What is read and thrown away of a body that is too large, so that its sender lives to see the answer."""
+DISCARD_SECONDS = 1.0
+"""How long a body that is too large is read and thrown away before the answer, so that its sender lives to see it."""
 
 _PREFLIGHT_HEADERS = (
     "authorization",
@@ -83,23 +85,33 @@ def _media_type(value: str) -> str:
 
 
 async def _read_body(request: Request) -> bytes:
-    too_large = RequestRejected.because(f"the request is over {MAX_BODY_BYTES} bytes", status=413)
-    if _declared_length(request) > DISCARD_BYTES:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
+    parts = request.stream()
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= MAX_BODY_BYTES:
-                chunks.append(chunk)
-            elif size > DISCARD_BYTES:
-                break
+        if _declared_length(request) <= MAX_BODY_BYTES and (body := await _joined(parts)) is not None:
+            return body
+        await _discard(parts)
     except ClientDisconnect:
         raise RequestRejected.because("the request ended early") from None
-    if size > MAX_BODY_BYTES:
-        raise too_large
+    raise RequestRejected.because(f"the request is over {MAX_BODY_BYTES} bytes", status=413)
+
+
+async def _joined(parts: AsyncIterator[bytes]) -> bytes | None:
+    """None as soon as it is too large."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in parts:
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            return None
+        chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def _discard(parts: AsyncIterator[bytes]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for _ in parts:
+                pass
 
 
 def _declared_length(request: Request) -> int:
