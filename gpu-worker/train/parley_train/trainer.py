@@ -21,7 +21,7 @@ class Recipe:
     """What decides the weights, beside the corpus: two runs with the same recipe on the same machine are equal."""
 
     shape: ModelShape = field(default_factory=ModelShape)
-    steps: int = 1150
+    steps: int = 1500
     rows_per_step: int = 16
     matrix_rate: float = 0.02
     other_rate: float = 3e-3

@@ -108,10 +108,10 @@ class WordTalk:
             return self._unknown(random)
         entry = random.choice(self.entries)
         curiosity = 1.0 if entry.example or entry.synonym or entry.opposite else 0.25
-        if random.random() < 0.1 * curiosity:
+        if random.random() < 0.15 * curiosity:
             return _aside(entry, random, first=True)
         dialogue = _ask(entry, _meaning_question(entry, random), entry.definition, random)
-        if random.random() < 0.18 * curiosity:
+        if random.random() < 0.25 * curiosity:
             dialogue += _aside(entry, random, first=False)
         if random.random() < 0.12:
             other = random.choice(self.entries)

@@ -51,10 +51,16 @@ def test_nobody_claims_to_be_human(corpus: Corpus) -> None:
 
 def test_a_name_that_was_told_is_remembered() -> None:
     random, talk = Random(1), SmallTalk()
-    dialogues = [talk.draw(random, "Clara")[0] for _ in range(2000)]
-    told = {answer for dialogue in dialogues for answer in dialogue.answers if answer.startswith("Your name")}
+    recalled: set[bool] = set()
+    for _ in range(2000):
+        answers = talk.draw(random, "Clara")[0].answers
+        for before, answer in zip(("Hello, Clara!", *answers), answers, strict=False):
+            if answer.startswith("Your name is "):
+                name = answer.removeprefix("Your name is ").rstrip(".")
+                assert f", {name}!" in before
+                recalled.add(name == "Clara")
 
-    assert told == {"Your name is Clara."}
+    assert recalled == {True, False}  # the name from earlier on, and one that was told just now
 
 
 def test_every_source_records_its_licence() -> None:
