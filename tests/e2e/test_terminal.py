@@ -48,8 +48,7 @@ def test_a_person_signs_up_chats_and_leaves(terminal: Terminal) -> None:
     terminal.type("/nonsense\n")
     terminal.wait_for("/nonsense is not a command")
     terminal.wait_for(PROMPT)
-    terminal.type("\x03")
-    terminal.wait_for("Ctrl-D or /quit leaves")
+    terminal.interrupt_until("Ctrl-D or /quit leaves")
     terminal.wait_for(PROMPT)
     terminal.type("\x04")
     assert terminal.wait_for_end() == 0

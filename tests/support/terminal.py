@@ -39,6 +39,18 @@ class Terminal:
         start, self._seen = self._seen, found + len(words)
         return self.shown[start : self._seen]
 
+    def interrupt_until(self, words: str) -> str:
+        """Press Ctrl-C, and again as a person would, until `words` are shown.
+
+        CPython's readline loses a signal that comes between showing the prompt and waiting for a key.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while words not in self.shown[self._seen :]:
+            assert time.monotonic() < deadline, self.shown
+            self.type("\x03")
+            self._read(1.0)
+        return self.wait_for(words)
+
     def wait_for_end(self) -> int:
         """The exit code."""
         deadline = time.monotonic() + PATIENCE_SECONDS
