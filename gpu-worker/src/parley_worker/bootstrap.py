@@ -67,5 +67,12 @@ async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
         try:
             backend = await stack.enter_async_context(open_torch_backend(config, settings.model_name))
         except ValueError as error:  # CheckpointError, EngineConfigError: each one readable line
-            raise ConfigError(f"PARLEY_WORKER_MODEL: {error}") from None
+            raise ConfigError(_name_variable(str(error))) from None
         yield backend
+
+
+def _name_variable(refusal: str) -> str:
+    """The engine names its own setting when that is at fault; else it is the model folder."""
+    setting, _, reason = refusal.partition(": ")
+    known = setting in ("dtype", "kv_bytes", "threads")
+    return f"PARLEY_WORKER_{setting.upper()}: {reason}" if known else f"PARLEY_WORKER_MODEL: {refusal}"

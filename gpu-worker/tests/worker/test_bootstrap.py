@@ -90,6 +90,12 @@ async def test_a_broken_model_folder_is_one_line(tmp_path: Path, config: str | N
     assert "\n" not in str(caught.value)
 
 
+async def test_too_little_memory_names_its_own_variable() -> None:
+    with pytest.raises(ConfigError, match="PARLEY_WORKER_KV_BYTES: 5 bytes do not hold"):
+        async with open_backend(settings(worker_backend="torch", worker_kv_bytes=5), SystemClock()):
+            pytest.fail("opened")
+
+
 def test_torch_is_never_imported_into_this_process() -> None:
     """Only the engine's own process pays for it."""
     script = "import sys, parley_worker.bootstrap, parley_worker.backends.torch; sys.exit('torch' in sys.modules)"

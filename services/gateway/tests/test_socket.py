@@ -254,6 +254,7 @@ async def test_no_more_sockets_than_allowed() -> None:
                 async with connect(stack.port):
                     pass
             assert refused.value.response.status_code == 503
+            assert int(refused.value.response.headers["retry-after"]) >= 1
         await _eventually_connects(stack)
 
 

@@ -27,7 +27,9 @@ def test_help_names_what_can_be_given(command: list[str], words: list[str]) -> N
     assert [word for word in words if word not in done.output] == []
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["run", "--port", "http"], ["chat", "--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["run", "--port", "http"], ["chat", "--nonsense"], ["chat", "-m", " "]]
+)
 def test_a_wrong_command_line_is_code_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
 

@@ -70,6 +70,8 @@ def chat(
     """
     from parley_standalone.chat.app import ChatOptions, chat_main
 
+    if message is not None and not message.strip():
+        raise typer.BadParameter("there is nothing to send", param_hint="--message")
     sys.exit(chat_main(ChatOptions(message, url, email, password, model, conversation, as_json)))
 
 

@@ -42,9 +42,11 @@ class WsEndpoint:
                 raise Forbidden("pages of this origin may not connect")
             with self._gateway.streams.take():
                 await Socket(self._gateway, websocket).run()
-        except (Forbidden, Overloaded) as error:
-            body = {"errors": [format_parley_error(error, "")]}
-            await websocket.send_denial_response(JSONResponse(body, 403 if isinstance(error, Forbidden) else 503))
+        except Forbidden as error:
+            await websocket.send_denial_response(_denial(error, 403))
+        except Overloaded as error:
+            retry_after = {"retry-after": str(max(1, round(error.retry_after)))}
+            await websocket.send_denial_response(_denial(error, 503, retry_after))
 
     def _is_welcome(self, websocket: WebSocket) -> bool:
         """Programs send no Origin; a page's must be this gateway's own, or listed, or local during development."""
@@ -171,6 +173,10 @@ class Socket:
                 await self._websocket.close(closed.code, closed.reason)
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             log.info("ws_close_not_taken", code=closed.code)
+
+
+def _denial(error: ParleyError, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"errors": [format_parley_error(error, "")]}, status, headers)
 
 
 def _authorization(frame: Frame) -> str | None:
