@@ -89,6 +89,7 @@ def test_documents_are_kept_and_refusals_are_not(monkeypatch: pytest.MonkeyPatch
         ("{ conversations(first: 1000) { b } }", 200),
         ("{ conversations(first: 3) { b { messages(last: 5) { c } } } }", 3 * (1 + 1 + 5)),
         ("query($n: Int) { conversations(first: $n) { b } }", 7),
+        ("query($f: Int) { conversations(first: $f) { b } }", 150),
         ("query($m: Int) { conversations(first: $m) { b } }", 200),
         ("query { conversations(first: null) { b } }", 20),
         ("{ ...f ... { x { y } } } fragment f on Query { conversations(first: 2) { b } }", 3),
@@ -98,4 +99,4 @@ def test_objects_of_an_operation(text: str, expected: int) -> None:
     document = parse(text)
     operation = get_operation_ast(document)
     assert operation is not None
-    assert count_objects(document, operation, {"n": 7}) == expected
+    assert count_objects(document, operation, {"n": 7, "f": 150.0}) == expected

@@ -57,4 +57,5 @@ class _Count:
             size = int(value.value)
         elif isinstance(value, VariableNode):
             size = self._variables.get(value.name.value, MAX_PAGE)
-        return min(size, MAX_PAGE) if isinstance(size, int) and size > 0 else default
+        # Numbers: graphql-core takes 200.0 for an Int too.
+        return int(min(size, MAX_PAGE)) if isinstance(size, int | float) and size > 0 else default
