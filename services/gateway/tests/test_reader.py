@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -26,9 +26,10 @@ RUNNING = types_pb2.Generation(id="g", state=types_pb2.GENERATION_STATE_RUNNING,
 
 
 class Source(AnswerSource):
-    """Raises each of `failures` before it tells of the finished generation."""
+    """Raises each of `failures` before it tells of the finished generation, and each of `lapses` before its message."""
 
     failures: list[ParleyError]
+    lapses: list[ParleyError]
 
     async def generation(self, generation_id: str) -> types_pb2.Generation:
         if self.failures:
@@ -36,6 +37,8 @@ class Source(AnswerSource):
         return STORED
 
     async def message(self, message_id: str) -> types_pb2.Message:
+        if self.lapses:
+            raise self.lapses.pop(0)
         return types_pb2.Message(id="m", content="stored")
 
 
@@ -44,12 +47,13 @@ class LostStreams(MemoryLive):
         raise Unavailable("the store is away")
 
 
-def source(failures: list[ParleyError]) -> Source:
+def source(failures: Sequence[ParleyError] = (), lapses: Sequence[ParleyError] = ()) -> Source:
     async def verify(_token: str) -> Principal:
         raise Unauthenticated("nobody asks")
 
     made = Source(Backends(None, None, None), Caller(None, "", verify))  # type: ignore[arg-type] # never called
-    object.__setattr__(made, "failures", failures)
+    object.__setattr__(made, "failures", list(failures))
+    object.__setattr__(made, "lapses", list(lapses))
     return made
 
 
@@ -68,18 +72,21 @@ async def collect(reader: AnswerReader) -> list[Event]:
 
 async def test_a_store_that_is_away_delays_the_answer_and_does_not_lose_it() -> None:
     clock = ManualClock()
-    reading = asyncio.create_task(collect(AnswerReader(source([]), LostStreams(clock), clock)))
+    reading = asyncio.create_task(collect(AnswerReader(source(), LostStreams(clock), clock)))
     await turn(clock, reading, 5)
     text, finished = await reading
     assert text == Text(0, "stored", 1)
     assert isinstance(finished, Finished)
 
 
+@pytest.mark.parametrize("asked", [source, lambda away: source(lapses=away)], ids=["state", "message"])
 @pytest.mark.parametrize(("failures", "ends"), [(20, True), (60, False)])
-async def test_the_owner_is_waited_for_within_reason(failures: int, ends: bool) -> None:
+async def test_the_owner_is_waited_for_within_reason(
+    failures: int, ends: bool, asked: Callable[[list[Unavailable]], Source]
+) -> None:
     clock = ManualClock()
-    away: list[ParleyError] = [Unavailable("away") for _ in range(failures)]
-    reading = asyncio.create_task(collect(AnswerReader(source(away), LostStreams(clock), clock)))
+    away = [Unavailable("away") for _ in range(failures)]
+    reading = asyncio.create_task(collect(AnswerReader(asked(away), LostStreams(clock), clock)))
     await turn(clock, reading, 100)
     if ends:
         assert isinstance((await reading)[-1], Finished)

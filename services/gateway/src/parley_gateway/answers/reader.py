@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from parley_gateway.answers.cursor import Cursor, Gap, joined
 from parley_gateway.answers.events import Event, Finished
@@ -14,6 +15,8 @@ from parley_live.base import Delta, End, Entry, TokenStreams
 from parley_proto.conversation.v1 import types_pb2
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 SILENCE_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
@@ -52,7 +55,7 @@ class AnswerReader:
             if entries:
                 position = entries[-1].position
             if not entries or isinstance(entries[-1].value, End):
-                generation = await self._state(generation.id)
+                generation = await self._ask(self._source.generation, generation.id)
         async for event in self._ending(generation, cursor):
             yield event
 
@@ -60,7 +63,7 @@ class AnswerReader:
         if not generation.HasField("message_id"):
             yield Finished(generation, None)
             return
-        message = await self._source.message(generation.message_id)
+        message = await self._ask(self._source.message, generation.message_id)
         began = generation.began_attempt or cursor.began or generation.attempt
         for news in cursor.take(Delta(generation.attempt, began, 0, message.content)):
             yield news
@@ -77,11 +80,11 @@ class AnswerReader:
         await self._clock.sleep(SILENCE_SECONDS)
         return ()
 
-    async def _state(self, generation_id: str) -> types_pb2.Generation:
+    async def _ask(self, question: Callable[[str], Awaitable[T]], key: str) -> T:
         give_up = self._clock.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                return await self._source.generation(generation_id)
+                return await question(key)
             except Retryable as error:
                 await self._wait_for_owner(error, give_up)
 
