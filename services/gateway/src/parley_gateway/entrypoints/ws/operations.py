@@ -27,23 +27,34 @@ SendFrame = Callable[[str], Awaitable[None]]
 
 
 class Operations:
-    """Each has its id to itself while it runs, and ends in one `error` or `complete`, or in silence when cancelled."""
+    """Each has its id to itself while it runs, and ends in one `error` or `complete`, or in silence when cancelled.
+
+    Those that have given up their id but still send their last frame, or close what they read, are kept until they end.
+    """
 
     def __init__(self, gateway: Gateway, caller: Caller, send: SendFrame) -> None:
         self._gateway = gateway
         self._caller = caller
         self._send = send
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self, frame: Frame) -> None:
-        """Run a `subscribe` frame. Raises Closed with 4409 when its id is in use."""
+        """Run a `subscribe` frame. Raises Closed with 4409 when its id is in use.
+
+        Waits while too many are ending, so that a client that reads no answers cannot pile them up.
+        """
         if frame.id in self._running:
             raise Closed(4409, f"Subscriber for {frame.id} already exists")
         if len(self._running) >= MAX_OPERATIONS:
             error = Overloaded(f"at most {MAX_OPERATIONS} operations run at once on a socket")
             await self._send(error_frame(frame.id, [format_parley_error(error, "")]))
             return
-        self._running[frame.id] = asyncio.create_task(self._run(frame))
+        while len(self._tasks) >= MAX_OPERATIONS:
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        task = self._running[frame.id] = asyncio.create_task(self._run(frame))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def cancel(self, key: str) -> None:
         """The client is no longer interested; its id is free again."""
@@ -52,8 +63,8 @@ class Operations:
             task.cancel()
 
     async def close(self) -> None:
-        """Cancel all that runs."""
-        await cancel(*self._running.values())
+        """Cancel all that runs, and wait until it has ended."""
+        await cancel(*self._tasks)
 
     async def _run(self, frame: Frame) -> None:
         try:
