@@ -57,9 +57,10 @@ class Answers:
             await self._give_back(assignment, lease)
 
     async def _give_back(self, assignment: Assignment, lease: Lease) -> None:
+        shutting_down = assignment.stopping is Stop.HANDED_BACK  # only a drain has said so before now
         assignment.stop(Stop.HANDED_BACK)  # from now on a request for it is a new one
         assignment.lease = None  # and no heartbeat renews it
         try:
-            await self._coordinator.release([lease])
+            await self._coordinator.release([lease], shutting_down)
         except ParleyError as error:  # it runs out by itself
             log.warning("release_failed", generation_id=lease.generation_id, code=error.code)

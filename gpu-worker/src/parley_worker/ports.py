@@ -43,6 +43,9 @@ class Coordinator(Protocol):
         """Renew all leases that still hold, and announce the model."""
         ...
 
-    async def release(self, leases: Sequence[Lease]) -> None:
-        """Give leases back: the generations are queued again at once. Harmless for those that are ours no more."""
+    async def release(self, leases: Sequence[Lease], shutting_down: bool = False) -> None:
+        """Give leases back: the generations are queued again at once. Harmless for those that are ours no more.
+
+        shutting_down: it is no fault of the generations, and does not count toward their attempts.
+        """
         ...

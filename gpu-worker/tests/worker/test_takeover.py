@@ -27,7 +27,7 @@ async def test_a_worker_that_closes_hands_its_answer_back_and_another_goes_on_ex
     async with platform.worker(ScriptedBackend(2)):
         generation_id = await platform.ask(max_tokens=TOKENS)
         await platform.text_reaches(generation_id, len(words(0, 10)))
-    assert platform.owner.released == [generation_id]
+    assert platform.owner.released == platform.owner.shut_down == [generation_id]
     async with platform.worker(ScriptedBackend(2)):
         event = await platform.end()
     assert isinstance(event, GenerationCompleted)
@@ -108,6 +108,7 @@ async def test_an_engine_that_dies_gives_the_answer_back(platform: Platform) -> 
         generation_id = await platform.ask(max_tokens=TOKENS)
         event = await platform.end()
     assert platform.owner.released == [generation_id]
+    assert platform.owner.shut_down == []  # it counts as an attempt
     assert (event.text, event.attempt, event.began_attempt) == (words(0, TOKENS), 2, 1)
 
 

@@ -258,6 +258,20 @@ async def test_a_lease_given_back_at_the_last_attempt_ends_it(world: Any) -> Non
     assert (await world.stored(generation.id)).state is State.FAILED
 
 
+async def test_restarts_of_workers_use_up_no_attempt(world: Any) -> None:
+    """R6: a lease handed back by a worker that shuts down is no failure, while a lost one still is."""
+    generation = await world.sent()
+    for expected in range(1, 8):
+        assert await claim(world, generation) == expected
+        await world.service.leases.release({generation.id: expected}, shutting_down=True)
+        await world.service.sweep.tick()
+        assert (await world.stored(generation.id)).state is State.QUEUED
+    assert len(world.bus.published(events.InferenceRequested)) == 8
+    for _ in range(3):
+        await world.service.leases.release({generation.id: await claim(world, generation)})
+    assert (await world.stored(generation.id)).state is State.FAILED
+
+
 async def test_an_outdated_release_is_left_alone(world: Any) -> None:
     generation = await world.sent()
     attempt = await claim(world, generation)

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from parley_conversation.domain.generation import Failure, FinishReason, Generation, State
+from parley_conversation.domain.generation import MAX_ATTEMPTS, Failure, FinishReason, Generation, State
 from parley_conversation.domain.outcome import Ending, failed
+from parley_conversation.handlers.leases import ATTEMPTS_USED_UP
 from parley_kit.clock import ManualClock
 from parley_kit.errors import Unavailable
 from parley_live import Delta, Fenced
@@ -238,7 +239,14 @@ class LifeCycle(RuleBasedStateMachine):
     def release(self, data: Any) -> None:
         held = data.draw(st.sampled_from(self.held))
         self.held.remove(held)
-        self.run(self.world.service.leases.release({held.generation.id: held.attempt}))
+        shutting_down = data.draw(st.booleans())
+        before = self.runner.run(self.world.stored(held.generation.id))
+        faulty = self.fault.left >= 0
+        self.run(self.world.service.leases.release({held.generation.id: held.attempt}, shutting_down))
+        after = self.runner.run(self.world.stored(held.generation.id))
+        if not faulty:
+            given = before.state is State.RUNNING and before.attempt == held.attempt
+            assert after.handed_back - before.handed_back == int(given and shutting_down)
 
     def stop(self, data: Any) -> None:
         generation_id = data.draw(st.sampled_from(self.open or list(self.known.generations.values()))).id
@@ -258,6 +266,8 @@ class LifeCycle(RuleBasedStateMachine):
         for generation_id in self.known.generations:
             now = await self.world.stored(generation_id)
             ended = self.known.ended.get(generation_id)
+            if now.failure is not None and now.failure == ATTEMPTS_USED_UP:
+                assert now.attempt - now.handed_back > MAX_ATTEMPTS, "three failed, then the fence of the end"
             if ended is not None:
                 assert _end_of(now) == _end_of(ended)
             elif now.state.terminal:

@@ -217,6 +217,8 @@ GENERATION = Generation(
         ({"state": State.RUNNING, "attempt": 1, "lease_until": START + timedelta(seconds=6)}, 6, Verdict.REQUEUE),
         ({"state": State.RUNNING, "attempt": 3, "lease_until": START + timedelta(seconds=6)}, 6, Verdict.FAIL),
         ({"attempt": 3}, 1, Verdict.FAIL),
+        ({"attempt": 9, "handed_back": 7}, 3, Verdict.REQUEST_AGAIN),
+        ({"attempt": 9, "handed_back": 6}, 1, Verdict.FAIL),
         ({}, 600, Verdict.EXPIRE),
         ({"state": State.RUNNING, "attempt": 1, "lease_until": START + timedelta(seconds=606)}, 600, Verdict.EXPIRE),
         ({"cancel_requested_at": START}, 1.4, Verdict.WAIT),

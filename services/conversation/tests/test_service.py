@@ -168,6 +168,22 @@ async def test_a_message_is_answered_and_both_are_read_back(platform: Platform) 
     assert {message.id for message in read.messages} == {answer.id, question.id}
 
 
+@pytest.mark.parametrize(("shutting_down", "granted"), [(True, 5), (False, 3)])
+async def test_what_a_worker_gives_back_counts_unless_it_shuts_down(
+    platform: Platform, shutting_down: bool, granted: int
+) -> None:
+    generation_id = (await platform.send(await platform.conversation())).generation.id
+    outcomes = []
+    for attempt in range(1, 6):
+        claim = await platform.worker.Claim(worker_pb2.ClaimRequest(generation_id=generation_id, worker_id="w"))
+        outcomes.append(claim.outcome)
+        lease = worker_pb2.HeldLease(generation_id=generation_id, attempt=attempt)
+        await platform.worker.Release(
+            worker_pb2.ReleaseRequest(worker_id="w", leases=[lease], shutting_down=shutting_down)
+        )
+    assert outcomes.count(worker_pb2.ClaimResponse.OUTCOME_GRANTED) == granted
+
+
 async def test_without_a_token_nobody_is_served(platform: Platform) -> None:
     with pytest.raises(Unauthenticated):
         await platform.stub.Get(wire.GetRequest(id=new_id()))

@@ -48,8 +48,8 @@ class GrpcCoordinator:
         answer = await self._stub.Heartbeat(request, timeout=CALL_SECONDS)
         return Verdict(frozenset(answer.cancelled_ids), frozenset(answer.lost_ids))
 
-    async def release(self, leases: Sequence[Lease]) -> None:
-        request = worker.ReleaseRequest(worker_id=self._worker_id, leases=_held(leases))
+    async def release(self, leases: Sequence[Lease], shutting_down: bool = False) -> None:
+        request = worker.ReleaseRequest(worker_id=self._worker_id, leases=_held(leases), shutting_down=shutting_down)
         await self._stub.Release(request, timeout=CALL_SECONDS)
 
 

@@ -40,6 +40,7 @@ class GenerationOwner(WorkerServiceServicer):
     heartbeats: list[worker.HeartbeatRequest] = field(default_factory=list)
     claims: list[worker.ClaimRequest] = field(default_factory=list)
     released: list[str] = field(default_factory=list)
+    shut_down: list[str] = field(default_factory=list)
     before_claim: Callable[[str], Awaitable[None]] = _nothing
     error: ParleyError | None = None
     failures: int = 0
@@ -76,6 +77,8 @@ class GenerationOwner(WorkerServiceServicer):
             if self._holds(request.worker_id, lease):
                 self.generations[lease.generation_id].holder = None
                 self.released.append(lease.generation_id)
+                if request.shutting_down:
+                    self.shut_down.append(lease.generation_id)
                 self.on_release(lease.generation_id)
         return worker.ReleaseResponse()
 

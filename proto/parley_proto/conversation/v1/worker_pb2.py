@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)parley_proto/conversation/v1/worker.proto\x12\x1cparley_proto.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x0c\x43laimRequest\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\"\xf9\x01\n\rClaimResponse\x12\x44\n\x07outcome\x18\x01 \x01(\x0e\x32\x33.parley_proto.conversation.v1.ClaimResponse.Outcome\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlease_seconds\x18\x04 \x01(\x01\"L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_GRANTED\x10\x01\x12\x13\n\x0fOUTCOME_REFUSED\x10\x02\"3\n\tHeldLease\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\x97\x01\n\x10HeartbeatRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x05\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x05\x12\x37\n\x06leases\x18\x05 \x03(\x0b\x32\'.parley_proto.conversation.v1.HeldLease\"<\n\x11HeartbeatResponse\x12\x15\n\rcancelled_ids\x18\x01 \x03(\t\x12\x10\n\x08lost_ids\x18\x02 \x03(\t\"\\\n\x0eReleaseRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x37\n\x06leases\x18\x02 \x03(\x0b\x32\'.parley_proto.conversation.v1.HeldLease\"\x11\n\x0fReleaseResponse2\xc7\x02\n\rWorkerService\x12`\n\x05\x43laim\x12*.parley_proto.conversation.v1.ClaimRequest\x1a+.parley_proto.conversation.v1.ClaimResponse\x12l\n\tHeartbeat\x12..parley_proto.conversation.v1.HeartbeatRequest\x1a/.parley_proto.conversation.v1.HeartbeatResponse\x12\x66\n\x07Release\x12,.parley_proto.conversation.v1.ReleaseRequest\x1a-.parley_proto.conversation.v1.ReleaseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)parley_proto/conversation/v1/worker.proto\x12\x1cparley_proto.conversation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"8\n\x0c\x43laimRequest\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x11\n\tworker_id\x18\x02 \x01(\t\"\xf9\x01\n\rClaimResponse\x12\x44\n\x07outcome\x18\x01 \x01(\x0e\x32\x33.parley_proto.conversation.v1.ClaimResponse.Outcome\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12,\n\x08\x64\x65\x61\x64line\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlease_seconds\x18\x04 \x01(\x01\"L\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x13\n\x0fOUTCOME_GRANTED\x10\x01\x12\x13\n\x0fOUTCOME_REFUSED\x10\x02\"3\n\tHeldLease\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\"\x97\x01\n\x10HeartbeatRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x03 \x01(\x05\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x05\x12\x37\n\x06leases\x18\x05 \x03(\x0b\x32\'.parley_proto.conversation.v1.HeldLease\"<\n\x11HeartbeatResponse\x12\x15\n\rcancelled_ids\x18\x01 \x03(\t\x12\x10\n\x08lost_ids\x18\x02 \x03(\t\"s\n\x0eReleaseRequest\x12\x11\n\tworker_id\x18\x01 \x01(\t\x12\x37\n\x06leases\x18\x02 \x03(\x0b\x32\'.parley_proto.conversation.v1.HeldLease\x12\x15\n\rshutting_down\x18\x03 \x01(\x08\"\x11\n\x0fReleaseResponse2\xc7\x02\n\rWorkerService\x12`\n\x05\x43laim\x12*.parley_proto.conversation.v1.ClaimRequest\x1a+.parley_proto.conversation.v1.ClaimResponse\x12l\n\tHeartbeat\x12..parley_proto.conversation.v1.HeartbeatRequest\x1a/.parley_proto.conversation.v1.HeartbeatResponse\x12\x66\n\x07Release\x12,.parley_proto.conversation.v1.ReleaseRequest\x1a-.parley_proto.conversation.v1.ReleaseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,9 +45,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEARTBEATRESPONSE']._serialized_start=625
   _globals['_HEARTBEATRESPONSE']._serialized_end=685
   _globals['_RELEASEREQUEST']._serialized_start=687
-  _globals['_RELEASEREQUEST']._serialized_end=779
-  _globals['_RELEASERESPONSE']._serialized_start=781
-  _globals['_RELEASERESPONSE']._serialized_end=798
-  _globals['_WORKERSERVICE']._serialized_start=801
-  _globals['_WORKERSERVICE']._serialized_end=1128
+  _globals['_RELEASEREQUEST']._serialized_end=802
+  _globals['_RELEASERESPONSE']._serialized_start=804
+  _globals['_RELEASERESPONSE']._serialized_end=821
+  _globals['_WORKERSERVICE']._serialized_start=824
+  _globals['_WORKERSERVICE']._serialized_end=1151
 # @@protoc_insertion_point(module_scope)

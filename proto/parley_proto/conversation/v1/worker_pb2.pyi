@@ -179,7 +179,10 @@ class ReleaseRequest(_message.Message):
 
     WORKER_ID_FIELD_NUMBER: _builtins.int
     LEASES_FIELD_NUMBER: _builtins.int
+    SHUTTING_DOWN_FIELD_NUMBER: _builtins.int
     worker_id: _builtins.str
+    shutting_down: _builtins.bool
+    """The worker ends in good order: what it gives back does not count toward the attempts that a generation has."""
     @_builtins.property
     def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldLease]: ...
     def __init__(
@@ -187,10 +190,11 @@ class ReleaseRequest(_message.Message):
         *,
         worker_id: _builtins.str = ...,
         leases: _abc.Iterable[Global___HeldLease] | None = ...,
+        shutting_down: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases", "shutting_down", b"shutting_down", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

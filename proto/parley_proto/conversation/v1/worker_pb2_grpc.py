@@ -71,7 +71,7 @@ class WorkerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Release(self, request, context):
-        """Gives leases back, as a worker that is shutting down does; the generations are queued again at once.
+        """Gives leases back, as a worker that is shutting down or cannot go on does; the generations are queued again at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

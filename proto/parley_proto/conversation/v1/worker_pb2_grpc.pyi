@@ -38,7 +38,7 @@ class WorkerServiceStub:
     Heartbeat: _grpc.UnaryUnaryMultiCallable[_worker_pb2.HeartbeatRequest, _worker_pb2.HeartbeatResponse]
     """Renews the leases that still hold, and announces what this worker serves. At most every 2 s or so."""
     Release: _grpc.UnaryUnaryMultiCallable[_worker_pb2.ReleaseRequest, _worker_pb2.ReleaseResponse]
-    """Gives leases back, as a worker that is shutting down does; the generations are queued again at once."""
+    """Gives leases back, as a worker that is shutting down or cannot go on does; the generations are queued again at once."""
 
 @_typing.type_check_only
 class WorkerServiceAsyncStub(WorkerServiceStub):
@@ -50,7 +50,7 @@ class WorkerServiceAsyncStub(WorkerServiceStub):
     Heartbeat: _aio.UnaryUnaryMultiCallable[_worker_pb2.HeartbeatRequest, _worker_pb2.HeartbeatResponse]  # type: ignore[assignment]
     """Renews the leases that still hold, and announces what this worker serves. At most every 2 s or so."""
     Release: _aio.UnaryUnaryMultiCallable[_worker_pb2.ReleaseRequest, _worker_pb2.ReleaseResponse]  # type: ignore[assignment]
-    """Gives leases back, as a worker that is shutting down does; the generations are queued again at once."""
+    """Gives leases back, as a worker that is shutting down or cannot go on does; the generations are queued again at once."""
 
 class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
     """What workers ask of the owner of generations. Calls carry the service token in metadata, no user's."""
@@ -77,6 +77,6 @@ class WorkerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _worker_pb2.ReleaseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_worker_pb2.ReleaseResponse, _abc.Awaitable[_worker_pb2.ReleaseResponse]]:
-        """Gives leases back, as a worker that is shutting down does; the generations are queued again at once."""
+        """Gives leases back, as a worker that is shutting down or cannot go on does; the generations are queued again at once."""
 
 def add_WorkerServiceServicer_to_server(servicer: WorkerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

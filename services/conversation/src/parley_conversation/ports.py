@@ -113,8 +113,11 @@ class Generations(Protocol):
         """Push out the leases (generation id -> attempt) that are this worker's at that attempt and RUNNING."""
         ...
 
-    async def requeue(self, generation_id: str, attempt: int, now: datetime) -> bool:
-        """RUNNING at `attempt` -> QUEUED without a lease, owing a RequestInference. False: it moved on."""
+    async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:
+        """RUNNING at `attempt` -> QUEUED without a lease, owing a RequestInference. False: it moved on.
+
+        handed_back: count it as such, so that this attempt is not one of those that run out.
+        """
         ...
 
     async def request_again(self, generation_id: str, now: datetime) -> bool:

@@ -92,7 +92,8 @@ Debt = AppendMessage | RequestInference | EndStream
 class Generation:
     """The document of a generation. What it still owes the other stores is in `outbox`, in the order to pay it.
 
-    attempt: claims so far, the fencing token. began_attempt: the attempt that wrote the first code point of the text.
+    attempt: claims and fences so far, the fencing token. handed_back: those of them that a worker gave back as it
+    shut down; they do not count toward MAX_ATTEMPTS. began_attempt: the attempt that wrote the first code point of it.
     answer_seq, answer_id: reserved for the assistant's message; it is stored iff `answer_stored`.
     """
 
@@ -110,6 +111,7 @@ class Generation:
     deadline: datetime
     state: State = State.QUEUED
     attempt: int = 0
+    handed_back: int = 0
     began_attempt: int = 0
     worker_id: str | None = None
     lease_until: datetime | None = None
@@ -121,6 +123,11 @@ class Generation:
     failure: Failure | None = None
     answer_stored: bool = False
     outbox: tuple[Debt, ...] = ()
+
+    @property
+    def used_up(self) -> bool:
+        """Whether it has had all the attempts that it gets."""
+        return self.attempt - self.handed_back >= MAX_ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from parley_conversation.domain.generation import MAX_ATTEMPTS, Generation, State
+from parley_conversation.domain.generation import Generation, State
 
 MOST_GROWTH = 10
 
@@ -43,7 +43,7 @@ def judge(generation: Generation, now: datetime, patience: Patience) -> Verdict:
         return Verdict.EXPIRE
     if stopped_at is not None or _leased(generation, now):
         return Verdict.WAIT
-    if generation.attempt >= MAX_ATTEMPTS:
+    if generation.used_up:
         return Verdict.FAIL
     if generation.state is State.RUNNING:
         return Verdict.REQUEUE

@@ -38,7 +38,7 @@ class WorkerServicer(worker_pb2_grpc.WorkerServiceServicer):
 
     async def Release(self, request: wire.ReleaseRequest, context: Any) -> wire.ReleaseResponse:  # noqa: N802
         _worker_id(request.worker_id)
-        await self._leases.release(_held(request.leases))
+        await self._leases.release(_held(request.leases), request.shutting_down)
         return wire.ReleaseResponse()
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from parley_conversation import metrics
 from parley_conversation.catalogue import Catalogue
-from parley_conversation.domain.generation import MAX_ATTEMPTS, Failure, Generation
+from parley_conversation.domain.generation import Failure, Generation
 from parley_conversation.endings import Endings
 from parley_conversation.ports import Stores
 from parley_conversation.relay import Relay
@@ -78,10 +78,13 @@ class LeaseHandlers:
             lost=[generation_id for generation_id in leases if generation_id not in held],
         )
 
-    async def release(self, leases: Mapping[str, int]) -> None:
-        """Queue them again at once; those that moved on are left alone. Raises Unavailable."""
+    async def release(self, leases: Mapping[str, int], shutting_down: bool = False) -> None:
+        """Queue them again at once; those that moved on are left alone. Raises Unavailable.
+
+        A worker that shuts down has not failed at them: however often workers are restarted, no attempt is lost.
+        """
         for generation_id, attempt in leases.items():
-            if await self._generations.requeue(generation_id, attempt, self._clock.now()):
+            if await self._generations.requeue(generation_id, attempt, self._clock.now(), shutting_down):
                 generation = await self._generations.get(generation_id)
                 if generation is not None:
                     await self._pass_on(generation)
@@ -89,7 +92,7 @@ class LeaseHandlers:
     async def _pass_on(self, generation: Generation) -> None:
         """Queued again already: what cannot be published now is published by the sweep."""
         try:
-            if generation.attempt >= MAX_ATTEMPTS:
+            if generation.used_up:
                 await self._endings.fail(generation, ATTEMPTS_USED_UP)
             else:
                 await self._relay.pay(generation)

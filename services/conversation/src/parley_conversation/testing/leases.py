@@ -127,6 +127,22 @@ class LeasesContract(StoresHarness):
         assert again is not None
         assert again.attempt == 2
 
+    async def test_what_is_handed_back_uses_up_no_attempt(self, generations: Generations) -> None:
+        """However often; the attempt rises all the same, and those that were lost still run out."""
+        made = generation()
+        await generations.insert(made)
+        for attempt in range(1, 10):
+            claimed = await generations.claim(made.id, "worker", after(attempt * 10), after(attempt * 10 + 6))
+            assert claimed is not None
+            assert claimed.attempt == attempt
+            assert await generations.requeue(made.id, attempt, after(attempt * 10 + 1), attempt not in (6, 9))
+        stored = await generations.get(made.id)
+        assert stored is not None
+        assert (stored.attempt, stored.handed_back) == (9, 7)
+        assert await generations.claim(made.id, "worker", after(110), after(116)) is not None
+        assert await generations.requeue(made.id, 10, after(111))
+        assert await generations.claim(made.id, "worker", after(120), after(126)) is None
+
     async def test_requeue_of_what_moved_on_is_refused(self, generations: Generations) -> None:
         """Of many at once one happens; never at another attempt, queued or finished."""
         made, done = await _claimed(generations), await _claimed(generations)

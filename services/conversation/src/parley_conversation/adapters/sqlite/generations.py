@@ -11,7 +11,6 @@ from datetime import datetime
 from parley_conversation.adapters.sqlite.codec import from_generation, to_generation, to_seconds
 from parley_conversation.adapters.sqlite.deletion import ROWS, delete_in_turns
 from parley_conversation.domain.generation import (
-    MAX_ATTEMPTS,
     Debt,
     Generation,
     Outcome,
@@ -85,7 +84,7 @@ class SqliteGenerations:
     ) -> Generation | None:
         def rule(it: Generation) -> Generation | None:
             free = it.state is State.QUEUED or (it.state is State.RUNNING and _lease_is_out(it, now))
-            if not free or it.cancel_requested_at or it.attempt >= MAX_ATTEMPTS or it.deadline <= now:
+            if not free or it.cancel_requested_at or it.used_up or it.deadline <= now:
                 return None
             return replace(
                 it, state=State.RUNNING, attempt=it.attempt + 1, worker_id=worker_id, lease_until=lease_until
@@ -109,11 +108,12 @@ class SqliteGenerations:
 
         return await self._database.write(run)
 
-    async def requeue(self, generation_id: str, attempt: int, now: datetime) -> bool:
+    async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:
         def rule(it: Generation) -> Generation | None:
             if it.state is not State.RUNNING or it.attempt != attempt:
                 return None
-            return _asked_again(replace(it, state=State.QUEUED, worker_id=None, lease_until=None), now)
+            free = replace(it, state=State.QUEUED, worker_id=None, lease_until=None)
+            return _asked_again(replace(free, handed_back=it.handed_back + handed_back), now)
 
         return await self._change(generation_id, rule, now) is not None
 

@@ -35,6 +35,7 @@ CREATE TABLE generations (
     deadline REAL NOT NULL,
     state TEXT NOT NULL,
     attempt INTEGER NOT NULL,
+    handed_back INTEGER NOT NULL,
     began_attempt INTEGER NOT NULL,
     worker_id TEXT,
     lease_until REAL,
