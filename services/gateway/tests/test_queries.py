@@ -174,6 +174,21 @@ async def test_a_number_that_no_float_holds(stack: Stack) -> None:
         assert codes(reply.json()) == ["BAD_INPUT"]
 
 
+async def test_a_number_that_python_does_not_read(stack: Stack) -> None:
+    response = await stack.ask("{ conversations(first: %s) { edges { cursor } } }" % ("9" * 5000))
+    assert codes(response) == ["GRAPHQL_VALIDATION_FAILED"]
+    assert "'Int'" in response["errors"][0]["message"]
+    assert "out of range" in response["errors"][0]["message"]
+    assert "sys." not in response["errors"][0]["message"]
+
+
+async def test_a_variable_that_does_not_fit_is_named(stack: Stack) -> None:
+    query = "query($n: Int) { conversations(first: $n) { edges { cursor } } }"
+    message = (await stack.ask(query, {"n": 2**31}))["errors"][0]["message"]
+    assert "$n" in message
+    assert "32-bit" in message
+
+
 async def test_what_may_be_tried_again_says_when(stack: Stack) -> None:
     stack.conversations.failure = Overloaded("too many at once", retry_after=2.5)
     response = await stack.ask("{ conversations { edges { cursor } } }")

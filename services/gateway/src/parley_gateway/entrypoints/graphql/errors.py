@@ -48,9 +48,19 @@ def format_parley_error(error: ParleyError, request_id: str) -> FormattedError:
 
 def format_request_errors(errors: Iterable[GraphQLError], code: str) -> list[FormattedError]:
     """Errors found before execution, all of one kind."""
-    formatted: list[FormattedError] = [{**error.formatted, "extensions": {"code": code}} for error in errors]
+    formatted: list[FormattedError] = [
+        {**error.formatted, "message": _worded(error), "extensions": {"code": code}} for error in errors
+    ]
     ERRORS.labels(code).inc(len(formatted))
     return formatted
+
+
+def _worded(error: GraphQLError) -> str:
+    """What Python said of a value that it could not read (a number of 5,000 digits) is nobody's business."""
+    cause: Exception | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return error.message.replace(str(cause), "out of range") if cause and str(cause) else error.message
 
 
 def format_execution_errors(errors: Iterable[GraphQLError], request_id: str) -> list[FormattedError]:
