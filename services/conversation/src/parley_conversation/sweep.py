@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from typing import TypeVar
 
 from parley_conversation import metrics
 from parley_conversation.domain.generation import Generation
@@ -19,6 +20,8 @@ from parley_kit.errors import ParleyError
 from parley_kit.logs import get_logger
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 ITEM_SECONDS = 5.0
 AT_ONCE = 16
@@ -77,8 +80,8 @@ class Sweep:
 
     async def _sweep_overdue(self, patience: Patience) -> None:
         now = self._clock.now()
-        overdue = await self._stores.generations.overdue(
-            now, now - patience.unclaimed, now - patience.cancel, self._most
+        overdue = await _timely(
+            self._stores.generations.overdue(now, now - patience.unclaimed, now - patience.cancel, self._most)
         )
         verdicts = [(generation, judge(generation, now, patience)) for generation in overdue]
         await self._all(
@@ -104,11 +107,11 @@ class Sweep:
                     await self._pay(generation.id)
 
     async def _sweep_debts(self) -> None:
-        indebted = await self._stores.generations.indebted(self._clock.now() - DEBT_AGE, MOST_DEBTORS)
+        indebted = await _timely(self._stores.generations.indebted(self._clock.now() - DEBT_AGE, MOST_DEBTORS))
         await self._all(("debt", self._relay.pay(generation)) for generation in indebted)
 
     async def _sweep_deleted(self) -> None:
-        deleted = await self._stores.conversations.purgeable(MOST_PURGES)
+        deleted = await _timely(self._stores.conversations.purgeable(MOST_PURGES))
         await self._all(("purge", self._purge(conversation_id)) for conversation_id in deleted)
 
     async def _purge(self, conversation_id: str) -> None:
@@ -131,15 +134,14 @@ class Sweep:
 
         async def repair(kind: str, work: Awaitable[None]) -> None:
             async with room:
-                if await self._attempt(kind, work):
+                if await self._attempt(kind, _timely(work)):
                     metrics.REPAIRS.labels(kind).inc()
 
         await asyncio.gather(*(repair(kind, work) for kind, work in repairs))
 
     async def _attempt(self, kind: str, work: Awaitable[None]) -> bool:
         try:
-            async with asyncio.timeout(ITEM_SECONDS):
-                await work
+            await work
         except (ParleyError, TimeoutError) as error:
             log.warning("sweep_failed", kind=kind, reason=str(error) or "timeout")
         except Exception:
@@ -148,3 +150,9 @@ class Sweep:
             return True
         metrics.REPAIR_FAILURES.labels(kind).inc()
         return False
+
+
+async def _timely(work: Awaitable[T]) -> T:
+    """For a look and for a repair, not for a whole round: enough repairs that hang would end it for all others."""
+    async with asyncio.timeout(ITEM_SECONDS):
+        return await work
