@@ -222,7 +222,7 @@ async def test_a_revoked_session_ends_the_socket(stack: Stack, client: Client) -
     assert await client.closing() == 4403
 
 
-async def test_pages_from_elsewhere_may_not_connect(stack: Stack) -> None:
+async def test_pages_from_elsewhere_may_not_connect(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with connect(stack.port, origin="https://evil.example.org"):
             pass
@@ -235,6 +235,7 @@ async def test_pages_from_elsewhere_may_not_connect(stack: Stack) -> None:
     for origin in (f"http://127.0.0.1:{stack.port}", "http://localhost:5173"):
         async with connect(stack.port, origin=origin) as client:
             await client.init()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]  # a refusal is no fault
 
 
 async def test_production_knows_no_local_pages() -> None:
@@ -246,7 +247,7 @@ async def test_production_knows_no_local_pages() -> None:
             await client.init()
 
 
-async def test_no_more_sockets_than_allowed() -> None:
+async def test_no_more_sockets_than_allowed(caplog: pytest.LogCaptureFixture) -> None:
     async with open_stack(gateway_max_streams=1) as stack:
         async with connect(stack.port) as first:
             await first.init()
@@ -256,6 +257,7 @@ async def test_no_more_sockets_than_allowed() -> None:
             assert refused.value.response.status_code == 503
             assert int(refused.value.response.headers["retry-after"]) >= 1
         await _eventually_connects(stack)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 async def _eventually_connects(stack: Stack) -> None:

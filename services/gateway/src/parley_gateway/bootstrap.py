@@ -14,6 +14,7 @@ from parley_gateway.descriptors import allow_descriptors
 from parley_gateway.entrypoints.graphql.engine import Engine
 from parley_gateway.entrypoints.graphql.parameters import MAX_BODY_BYTES
 from parley_gateway.entrypoints.graphql.schema import build_schema, core_schema
+from parley_gateway.entrypoints.ws.denials import unlogged_denials
 from parley_gateway.gateway import Gateway
 from parley_gateway.settings import GatewaySettings
 from parley_kit.clock import Clock
@@ -50,11 +51,12 @@ async def open_gateway(
         async with open_backends(settings.auth_address, settings.conversation_address) as backends:
             readiness.add("model", lambda: _check_model(backends))
             app = build_app(_gateway(settings, backends, live, clock), readiness, stopping)
-            async with serve_http(app, listener, **_server_options(settings)) as port:
-                try:
-                    yield RunningGateway(port)
-                finally:
-                    stopping.set()
+            with unlogged_denials():
+                async with serve_http(app, listener, **_server_options(settings)) as port:
+                    try:
+                        yield RunningGateway(port)
+                    finally:
+                        stopping.set()
     finally:
         listener.close()
 
