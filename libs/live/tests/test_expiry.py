@@ -41,3 +41,15 @@ def test_changing_a_time_to_live_over_and_over_does_not_grow() -> None:
             kept.put("a", 0, seconds)
         clock.advance(1)
     assert len(kept._heap) <= 12
+
+
+def test_what_was_shortened_and_is_gone_leaves_nothing_behind() -> None:
+    """As a stream does: hours while it is written, minutes once it has ended."""
+    clock = ManualClock()
+    kept: ExpiringMap[int] = ExpiringMap(clock)
+    for number in range(1000):
+        kept.put(str(number), 0, 10_000)
+        kept.put(str(number), 0, 5)
+        clock.advance(1)
+    assert len(kept) == 4
+    assert len(kept._heap) < 50

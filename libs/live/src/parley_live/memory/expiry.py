@@ -10,6 +10,8 @@ from parley_kit.clock import Clock
 
 V = TypeVar("V")
 
+SLACK = 16
+
 
 @dataclass(slots=True)
 class _Item(Generic[V]):
@@ -43,6 +45,7 @@ class ExpiringMap(Generic[V]):
         if item is None or expires < item.scheduled:
             self._items[key] = _Item(value, expires, expires)
             heapq.heappush(self._heap, (expires, key))
+            self._tidy()
         else:  # prolonged: the heap learns of it when the old time comes, so that refreshing costs nothing
             item.value, item.expires = value, expires
 
@@ -51,6 +54,12 @@ class ExpiringMap(Generic[V]):
         self._drop_expired()
         item = self._items.get(key)
         return 0.0 if item is None else item.expires - self._clock.monotonic()
+
+    def _tidy(self) -> None:
+        """What was shortened leaves its old time in the heap: when these are the most, make the heap anew."""
+        if len(self._heap) > 2 * len(self._items) + SLACK:
+            self._heap = [(item.scheduled, key) for key, item in self._items.items()]
+            heapq.heapify(self._heap)
 
     def _drop_expired(self) -> None:
         now = self._clock.monotonic()
