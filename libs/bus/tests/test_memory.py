@@ -61,6 +61,23 @@ async def test_a_topic_without_groups_keeps_the_newest() -> None:
         ]
 
 
+async def test_large_records_fill_a_partition_sooner() -> None:
+    """Without groups the oldest make room, as many as need be; one record is held however large it is."""
+    bus = MemoryBus(partitions=1, capacity_bytes=10)
+    for value in (b"1111", b"2222", b"33", b"4444"):
+        await bus.publish(Record("topic", "key", value))
+    async with bus.subscribe(["topic"], "group") as consumer:
+        held = await consumer.fetch(9, 1)
+        assert [item.record.value for item in held] == [b"2222", b"33", b"4444"]
+        with pytest.raises(Unavailable):
+            await bus.publish(Record("topic", "key", b"5"))
+        for item in held:
+            await consumer.settle(item)
+        await bus.publish(Record("topic", "key", b"6" * 11))
+        with pytest.raises(Unavailable):
+            await bus.publish(Record("topic", "key", b""))
+
+
 async def test_a_full_partition_refuses_until_its_groups_settle() -> None:
     bus = MemoryBus(partitions=1, capacity=2)
     async with bus.subscribe(["topic"], "one") as one, bus.subscribe(["topic"], "other") as other:

@@ -21,15 +21,17 @@ from parley_kit.errors import BadInput, Unavailable
 class MemoryBus:
     """The bus inside one process: for one event loop, and gone with it. What must survive is owed by an outbox.
 
-    Memory is bounded: a partition holds at most `capacity` records. What every group has settled is dropped; when the
-    rest fills a partition, `publish` raises Unavailable, and where there is no group yet the oldest record makes room.
+    Memory is bounded: a partition holds at most `capacity` records and `capacity_bytes` of values. What every group has
+    settled is dropped; when the rest fills a partition, `publish` raises Unavailable, and where there is no group yet
+    the oldest records make room.
     """
 
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.EXACT_SETTLE})
 
-    def __init__(self, partitions: int = 8, capacity: int = 10_000) -> None:
+    def __init__(self, partitions: int = 8, capacity: int = 10_000, capacity_bytes: int = 32 * 1024 * 1024) -> None:
         self._partitions = partitions
         self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
         self._topics: dict[str, Topic] = {}
         self._groups: dict[str, Group] = {}
         self._closed = False
@@ -67,7 +69,7 @@ class MemoryBus:
 
     def _topic(self, name: str) -> Topic:
         if name not in self._topics:
-            self._topics[name] = Topic(self._partitions, self._capacity)
+            self._topics[name] = Topic(self._partitions, self._capacity, self._capacity_bytes)
         return self._topics[name]
 
     def _check_open(self) -> None:
