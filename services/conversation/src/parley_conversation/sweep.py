@@ -115,7 +115,12 @@ class Sweep:
         await self._all(("purge", self._purge(conversation_id)) for conversation_id in deleted)
 
     async def _purge(self, conversation_id: str) -> None:
-        """Twice, some seconds apart, before it is forgotten."""
+        """Twice, some seconds apart, before it is forgotten. What is in the making ends first, and its stream with it."""
+        for generation in await self._stores.generations.unsettled(conversation_id):
+            if generation.state.terminal:
+                await self._relay.pay(generation)
+            else:
+                await self._endings.cancel(generation)
         await self._stores.generations.delete_of(conversation_id)
         await self._stores.chat_log.delete(conversation_id)
         first = self._purged.setdefault(conversation_id, self._clock.monotonic())
