@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from parley_kit.errors import Forbidden, Unavailable
 from parley_standalone.client.credentials import CredentialFile, Saved, default_path
 
 URL = "http://127.0.0.1:8080"
@@ -38,6 +39,24 @@ def test_a_damaged_file_counts_as_none(file: CredentialFile, tmp_path: Path, dam
     file.write(URL, SAVED)
     (tmp_path / "parley" / "sessions.json").write_text(damaged)
     assert file.read(URL) is None
+
+
+async def test_a_folder_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where the folder should be")
+    file = CredentialFile(tmp_path / "taken" / "sessions.json")
+    with pytest.raises(Forbidden, match=r"sessions\.json"):
+        file.write(URL, SAVED)
+    with pytest.raises(Forbidden, match=r"sessions\.json"):
+        async with file.exclusive():
+            pass
+
+
+async def test_a_lock_that_nobody_lets_go_of_is_said(file: CredentialFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parley_standalone.client.credentials.LOCK_TIMEOUT", 0.1)
+    async with file.exclusive():
+        with pytest.raises(Unavailable, match="another process"):
+            async with file.exclusive():
+                pass
 
 
 async def test_two_users_of_the_file_wait_for_each_other(file: CredentialFile) -> None:

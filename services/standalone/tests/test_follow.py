@@ -97,7 +97,9 @@ class ImpatientClock(ManualClock):
 
 
 @asynccontextmanager
-async def client_of(server: Server, folder: Path, waits: list[ParleyError]) -> AsyncIterator[ChatClient]:
+async def client_of(
+    server: Server, folder: Path, waits: list[ParleyError], clock: ManualClock | None = None
+) -> AsyncIterator[ChatClient]:
     async with serve(server, "127.0.0.1", 0, subprotocols=[Subprotocol("graphql-transport-ws")]) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         url = f"http://127.0.0.1:{port}"
@@ -106,7 +108,7 @@ async def client_of(server: Server, folder: Path, waits: list[ParleyError]) -> A
         async with httpx.AsyncClient(transport=httpx.MockTransport(server.refresh)) as http:
             account = Account(Api(url, http), credentials)
             await account.renew()
-            yield ChatClient(account, ImpatientClock(), waits.append)
+            yield ChatClient(account, clock or ImpatientClock(), waits.append)
 
 
 async def follow(client: ChatClient) -> Answer:
@@ -154,3 +156,15 @@ async def test_patience_with_a_server_that_is_gone_ends_after_a_minute(tmp_path:
         with pytest.raises(Unavailable):
             await follow(client)
     assert 10 < len(waits) < 30
+
+
+async def test_an_answer_that_is_long_in_coming_survives_a_dropped_connection(tmp_path: Path) -> None:
+    clock = ImpatientClock()
+
+    async def silent_then_drop(_server: Server, socket: ServerConnection, _frame: dict[str, Any]) -> None:
+        clock.advance(600)
+        socket.transport.abort()
+
+    server = Server([silent_then_drop, deltas_then_drop(delta(0, "hello"), FINISHED)])
+    async with client_of(server, tmp_path, [], clock) as client:
+        assert (await follow(client)).text == "hello"

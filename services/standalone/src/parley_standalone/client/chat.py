@@ -102,7 +102,7 @@ class ChatClient:
     async def follow(self, answer: Answer) -> AsyncGenerator[Event]:
         """Every event from where `answer` stands to its end, over as many connections as it takes.
 
-        Raises Unavailable after a minute without any event, and what the server refuses.
+        Raises Unavailable after a minute of trying without any event, and what the server refuses.
         """
         backoff = self._backoff()
         while answer.finished is None:
@@ -144,7 +144,10 @@ class ChatClient:
 
 
 class _Backoff:
-    """Waits longer each time, until patience ends and the error is raised. `on_wait` is told of every wait."""
+    """Waits longer each time, until patience ends and the error is raised. `on_wait` is told of every wait.
+
+    Patience begins with the first error: an answer that is long in coming has not used it up.
+    """
 
     def __init__(self, clock: Clock, on_wait: Callable[[Retryable], None]) -> None:
         self._clock = clock
@@ -153,10 +156,13 @@ class _Backoff:
 
     def reset(self) -> None:
         self._next = FIRST_BACKOFF
-        self._until = self._clock.monotonic() + PATIENCE_SECONDS
+        self._until: float | None = None
 
     async def wait(self, error: Retryable) -> None:
-        if self._clock.monotonic() >= self._until:
+        now = self._clock.monotonic()
+        if self._until is None:
+            self._until = now + PATIENCE_SECONDS
+        if now >= self._until:
             raise error
         self._on_wait(error)
         asked = 0.0 if isinstance(error, Unavailable) else error.retry_after

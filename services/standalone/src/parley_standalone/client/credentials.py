@@ -6,11 +6,13 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from parley_kit.errors import Forbidden, Unavailable
 
 LOCK_TIMEOUT = 20.0
 
@@ -30,7 +32,10 @@ def default_path() -> Path:
 
 
 class CredentialFile:
-    """One session for each server address. Written whole and atomically, with mode 0600."""
+    """One session for each server address. Written whole and atomically, with mode 0600.
+
+    What writes raises Forbidden where the system does not let this user write.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -47,16 +52,30 @@ class CredentialFile:
 
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[None]:
-        """Keep other processes of this user from using the file meanwhile. Raises TimeoutError after 20 s."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Keep other processes of this user from using the file meanwhile. Raises Unavailable after 20 s."""
+        with self._writing():
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            await self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def _lock(self, descriptor: int) -> None:
         try:
             async with asyncio.timeout(LOCK_TIMEOUT):
                 while not _try_lock(descriptor):  # noqa: ASYNC110 - another process holds it: there is no event
                     await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Unavailable(f"another process has been using {self._path} for {LOCK_TIMEOUT:.0f} s") from None
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
             yield
-        finally:
-            os.close(descriptor)
+        except OSError as error:
+            raise Forbidden(f"cannot keep the session in {self._path}: {error.strerror}") from None
 
     def _load(self) -> dict[str, Any]:
         """A file that is damaged counts as none: signing in again writes it anew."""
@@ -67,12 +86,13 @@ class CredentialFile:
         return entries if isinstance(entries, dict) else {}
 
     def _store(self, entries: dict[str, Any]) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._path.with_suffix(f".{os.getpid()}.tmp")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(entries, file)
-        draft.replace(self._path)
+        with self._writing():
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = self._path.with_suffix(f".{os.getpid()}.tmp")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(entries, file)
+            draft.replace(self._path)
 
 
 def _try_lock(descriptor: int) -> bool:
