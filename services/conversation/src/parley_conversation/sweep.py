@@ -115,7 +115,7 @@ class Sweep:
         await self._all(("purge", self._purge(conversation_id)) for conversation_id in deleted)
 
     async def _purge(self, conversation_id: str) -> None:
-        """Twice, some seconds apart, before it is forgotten. What is in the making ends first, and its stream with it."""
+        """Twice, some seconds apart, before it is forgotten. What is in the making ends first, and its stream too."""
         for generation in await self._stores.generations.unsettled(conversation_id):
             if generation.state.terminal:
                 await self._relay.pay(generation)
