@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from parley_kit.errors import BadInput, Internal, RateLimited, Unavailable
 from parley_standalone.client import Api
+from parley_standalone.client.api import SUBPROTOCOL
 
 
 async def ask(answer: httpx.Response | Exception) -> object:
@@ -54,3 +58,16 @@ async def test_a_bug_of_the_server_names_its_request() -> None:
 async def test_a_server_that_is_away_or_another_is_unavailable(answer: httpx.Response | Exception) -> None:
     with pytest.raises(Unavailable, match="http://server"):
         await ask(answer)
+
+
+async def test_a_server_that_never_acknowledges_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parley_standalone.client.api.TIMEOUT", 0.2)
+
+    async def never(socket: ServerConnection) -> None:
+        await socket.wait_closed()
+
+    async with serve(never, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL]) as listening, httpx.AsyncClient() as http:
+        port = next(iter(listening.sockets)).getsockname()[1]
+        with pytest.raises(Unavailable):
+            async with asyncio.timeout(5):
+                await anext(Api(f"http://127.0.0.1:{port}", http).subscribe("subscription { x }", {}, None))

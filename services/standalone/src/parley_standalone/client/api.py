@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -48,7 +49,8 @@ class Api:
         address = f"ws{self.url.removeprefix('http')}/graphql"
         try:
             async with connect(address, subprotocols=[SUBPROTOCOL], open_timeout=TIMEOUT, max_size=None) as socket:
-                await _open(socket, token)
+                async with asyncio.timeout(TIMEOUT):
+                    await _open(socket, token)
                 async with aclosing(_events(socket, {"query": document, "variables": variables})) as events:
                     async for data in events:
                         yield data
