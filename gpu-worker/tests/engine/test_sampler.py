@@ -112,12 +112,13 @@ def test_impossible_tokens_are_never_drawn() -> None:
     assert draw_many(replace(PLAIN, temperature=0.1), 2000, logits)[[1, 3]].sum() == 0
 
 
+@pytest.mark.parametrize("sampling", [PLAIN, replace(PLAIN, top_k=3), replace(PLAIN, top_p=0.5)])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_row_that_is_not_finite_has_no_token_and_leaves_the_others_alone(value: float) -> None:
+def test_a_row_that_is_not_finite_has_no_token_and_leaves_the_others_alone(value: float, sampling: Sampling) -> None:
     logits = LOGITS.repeat(3, 1)
     logits[1, 2] = value
     greedy = replace(PLAIN, temperature=0.0)
-    assert draw_tokens([sequence(greedy), sequence(PLAIN), sequence(greedy)], logits) == [0, None, 0]
+    assert draw_tokens([sequence(greedy), sequence(sampling), sequence(greedy)], logits) == [0, None, 0]
 
 
 def test_repetition_penalty_is_applied_once_a_token_whatever_its_sign() -> None:

@@ -25,6 +25,7 @@ def draw_tokens(sequences: Ordered[Sequence], logits: Tensor) -> list[int | None
     for row, sequence in enumerate(sequences):
         if sequence.request.sampling.repetition_penalty != 1.0:
             _penalize(logits[row], sequence)
+    logits.nan_to_num_()  # a row without a sum has no place in it to draw from, which would end the whole step
     tokens = logits.argmax(dim=-1)
     for top_k, rows in _rows_to_draw(sequences, logits.shape[-1]).items():
         tokens[rows] = _draw([sequences[row] for row in rows], logits[rows], top_k)
