@@ -14,7 +14,7 @@ from parley_gateway.backends import Backends
 from parley_gateway.caller import Caller
 from parley_kit.clock import ManualClock
 from parley_kit.context import Principal
-from parley_kit.errors import ParleyError, Unauthenticated, Unavailable
+from parley_kit.errors import DeadlineExceeded, ParleyError, Unauthenticated, Unavailable
 from parley_live.base import Entry
 from parley_live.memory import MemoryLive
 from parley_proto.conversation.v1 import types_pb2
@@ -79,19 +79,19 @@ async def test_a_store_that_is_away_delays_the_answer_and_does_not_lose_it() -> 
     assert isinstance(finished, Finished)
 
 
+@pytest.mark.parametrize("error", [Unavailable("away"), DeadlineExceeded("hangs")], ids=["away", "hanging"])
 @pytest.mark.parametrize("asked", [source, lambda away: source(lapses=away)], ids=["state", "message"])
 @pytest.mark.parametrize(("failures", "ends"), [(20, True), (60, False)])
 async def test_the_owner_is_waited_for_within_reason(
-    failures: int, ends: bool, asked: Callable[[list[Unavailable]], Source]
+    failures: int, ends: bool, asked: Callable[[list[ParleyError]], Source], error: ParleyError
 ) -> None:
     clock = ManualClock()
-    away = [Unavailable("away") for _ in range(failures)]
-    reading = asyncio.create_task(collect(AnswerReader(asked(away), LostStreams(clock), clock)))
+    reading = asyncio.create_task(collect(AnswerReader(asked([error] * failures), LostStreams(clock), clock)))
     await turn(clock, reading, 100)
     if ends:
         assert isinstance((await reading)[-1], Finished)
     else:
-        with pytest.raises(Unavailable):
+        with pytest.raises(type(error)):
             await reading
 
 

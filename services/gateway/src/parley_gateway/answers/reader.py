@@ -9,7 +9,7 @@ from parley_gateway.answers.cursor import Cursor, Gap, joined
 from parley_gateway.answers.events import Event, Finished
 from parley_gateway.answers.source import AnswerSource
 from parley_kit.clock import Clock
-from parley_kit.errors import ParleyError, Retryable
+from parley_kit.errors import DeadlineExceeded, ParleyError, Retryable
 from parley_kit.logs import get_logger
 from parley_live.base import Delta, End, Entry, TokenStreams
 from parley_proto.conversation.v1 import types_pb2
@@ -40,7 +40,8 @@ class AnswerReader:
     async def read(self, generation: types_pb2.Generation, after: int, held: int | None) -> AsyncGenerator[Event, None]:
         """The events of `generation`, as it was when the caller was authorized for it.
 
-        Raises NotFound once it is deleted, and Unavailable when its owner has been away for 30 s.
+        Raises NotFound once it is deleted; Unavailable when its owner has been away for 30 s, DeadlineExceeded when it
+        has been hanging for as long.
         """
         cursor = Cursor(after, held)
         position: str | None = None
@@ -85,7 +86,7 @@ class AnswerReader:
         while True:
             try:
                 return await question(key)
-            except Retryable as error:
+            except (Retryable, DeadlineExceeded) as error:
                 await self._wait_for_owner(error, give_up)
 
     async def _wait_for_owner(self, error: ParleyError, give_up: float) -> None:
