@@ -12,7 +12,7 @@ from parley_conversation.domain.conversation import Role
 from parley_conversation.domain.generation import FinishReason, Generation, Parameters, State
 from parley_conversation.domain.outcome import Ending
 from parley_conversation.handlers.sends import Regenerate, Sent
-from parley_kit.errors import BadInput, NotFound, Overloaded, RateLimited
+from parley_kit.errors import BadInput, NotFound, Overloaded, RateLimited, Unavailable
 from parley_kit.ids import new_id
 from parley_proto.events.v1 import events_pb2 as events
 
@@ -196,3 +196,15 @@ async def test_the_first_words_become_the_title_until_the_user_gives_one(world: 
     named = await world.conversation("Kitchen")
     await world.send(named.id, "Something else")
     assert (await handlers.get(world.owner, named.id)).title == "Kitchen"
+
+
+async def test_the_first_message_names_the_conversation_also_while_the_bus_is_away(world: Any) -> None:
+    async def away(*_: Any) -> None:
+        raise Unavailable("the bus is away")
+
+    conversation = await world.conversation()
+    publish, world.bus.publish = world.bus.publish, away
+    await world.send(conversation.id, "First words")
+    world.bus.publish = publish
+    await world.send(conversation.id, "Second words")
+    assert (await world.service.handlers.conversations.get(world.owner, conversation.id)).title == "First words"

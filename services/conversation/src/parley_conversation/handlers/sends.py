@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -204,12 +204,17 @@ class SendHandlers:
         )
 
     async def _follow_up(self, conversation: Conversation, generation: Generation, kind: str, content: str) -> None:
-        """What the commit owes. It is acknowledged whatever comes of this: the sweep pays what is left."""
+        """What the commit owes, then the title. It is acknowledged whatever comes of this: the sweep pays the debts."""
         metrics.MESSAGES_SENT.labels(kind).inc()
-        try:
-            async with asyncio.timeout(FOLLOW_UP_SECONDS):
-                await self._relay.pay(generation)
-                if conversation.title == UNTITLED:
-                    await self._stores.conversations.entitle(conversation.id, derive_title(content))
-        except (Retryable, TimeoutError) as error:
-            log.warning("debts_left", generation_id=generation.id, reason=str(error) or "timeout")
+        await _attempt("debts_left", generation, self._relay.pay(generation))
+        if conversation.title == UNTITLED:
+            title = derive_title(content)
+            await _attempt("not_entitled", generation, self._stores.conversations.entitle(conversation.id, title))
+
+
+async def _attempt(otherwise: str, generation: Generation, work: Awaitable[None]) -> None:
+    try:
+        async with asyncio.timeout(FOLLOW_UP_SECONDS):
+            await work
+    except (Retryable, TimeoutError) as error:
+        log.warning(otherwise, generation_id=generation.id, reason=str(error) or "timeout")
