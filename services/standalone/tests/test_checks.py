@@ -47,7 +47,7 @@ def test_a_model_that_is_no_folder_or_has_a_broken_config_is_a_problem(checkpoin
 
 
 def test_a_data_folder_that_is_yet_to_be_is_well_and_left_alone(tmp_path: Path) -> None:
-    assert checks.check_data_dir(tmp_path / "new").status is Status.OK
+    assert checks.check_data_dir(tmp_path / "new" / "data").status is Status.OK
     assert not (tmp_path / "new").exists()
     assert checks.check_disk(tmp_path / "new").status is Status.OK
 

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -47,14 +48,16 @@ def check_python() -> Finding:
 
 def check_data_dir(data_dir: Path) -> Finding:
     shown = str(data_dir.resolve())
-    existed = data_dir.exists()
+    missing = [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]
     try:
         prepare_data_dir(data_dir)
     except ConfigError as error:
         return Finding("data folder", Status.PROBLEM, str(error), "make it writable, or set PARLEY_DATA_DIR elsewhere")
-    if not existed:
-        data_dir.rmdir()
-    return Finding("data folder", Status.OK, shown if existed else f"{shown} (made at the first start)")
+    finally:
+        for folder in missing:
+            with suppress(OSError):  # it could not be made, or a platform that starts just now has put something in it
+                folder.rmdir()
+    return Finding("data folder", Status.OK, f"{shown} (made at the first start)" if missing else shown)
 
 
 def check_disk(data_dir: Path) -> Finding:
