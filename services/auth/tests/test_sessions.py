@@ -207,6 +207,20 @@ class TestAccessTokens:
             await later.upkeep.turn()
             assert not await live.is_revoked(family.id)
 
+    async def test_stay_revoked_when_the_refresh_tokens_have_expired_meanwhile(
+        self, core: Core, session: Session, clock: ManualClock, settings: AuthSettings, hasher: PasswordHasher
+    ) -> None:
+        """A session that is ended just before its refresh token would have run out, and then a restart."""
+        family, _ = await core.sessions._find(session.refresh_token)
+        clock.advance(30 * DAY - 1)
+        await core.sessions.sign_out(session.refresh_token)
+        clock.advance(300)
+        await core.upkeep.turn()
+        live = MemoryLive(clock)
+        async with open_core(settings, live, clock, hasher) as later:
+            await later.upkeep.turn()
+            assert await live.is_revoked(family.id)
+
     async def test_a_sign_out_that_could_not_be_announced_is_made_good(
         self, core: Core, verifier: TokenVerifier, session: Session, live: MemoryLive, monkeypatch: pytest.MonkeyPatch
     ) -> None:

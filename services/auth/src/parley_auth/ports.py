@@ -60,8 +60,11 @@ class RefreshFamilies(Protocol):
         """The families that ended at `moment` or later."""
         ...
 
-    async def purge(self, now: datetime) -> None:
-        """Forget the tokens that have expired, and the families all of whose tokens have."""
+    async def purge(self, now: datetime, ended_before: datetime) -> None:
+        """Forget the tokens that have expired, and the families that have none left.
+
+        Those of a family that ended at `ended_before` or later stay, so that its end is not forgotten too early.
+        """
         ...
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from parley_auth.handlers.sessions import revocation_seconds
 from parley_auth.ports import AccessTokens, RefreshFamilies
@@ -38,14 +38,15 @@ class Upkeep:
     async def turn(self) -> None:
         """Once. What a store that is away keeps it from is for the next turn."""
         try:
-            await self._revoke_ended()
-            await self._families.purge(self._clock.now())
+            now = self._clock.now()
+            alive = now - timedelta(seconds=revocation_seconds(self._tokens))
+            await self._revoke_ended(now, alive)
+            await self._families.purge(now, alive)
         except Retryable as error:
             log.warning("upkeep_postponed", reason=error.message)
 
-    async def _revoke_ended(self) -> None:
-        span = revocation_seconds(self._tokens)
-        now = self._clock.now()
-        for family in await self._families.ended_since(now - timedelta(seconds=span)):
+    async def _revoke_ended(self, now: datetime, alive: datetime) -> None:
+        """alive: what ended before it has no access token left that could be good."""
+        for family in await self._families.ended_since(alive):
             if family.ended_at is not None:
-                await self._revocations.revoke(family.id, span - (now - family.ended_at).total_seconds())
+                await self._revocations.revoke(family.id, (family.ended_at - alive).total_seconds())

@@ -107,9 +107,22 @@ class FamiliesContract:
         """A token at its expiry goes, one that lives stays, and a family goes with its last token."""
         child = new_token(family, root, NOW + 5 * SECOND)
         await families.issue(child)
-        await families.purge(NOW + SECOND)
+        await families.purge(NOW + SECOND, NOW)
         assert await families.find(root.digest) is None
         assert await families.find(child.digest) == (family, child)
-        await families.purge(NOW + 5 * SECOND)
+        await families.purge(NOW + 5 * SECOND, NOW)
         assert await families.find(child.digest) is None
         assert not await families.end(family.id, NOW)
+
+    async def test_an_end_is_remembered_for_as_long_as_asked(
+        self, families: RefreshFamilies, family: Family, root: RefreshToken
+    ) -> None:
+        """Also when every token of the family has expired: its access tokens may outlive these."""
+        await families.end(family.id, NOW)
+        ended = replace(family, ended_at=NOW)
+        await families.purge(NOW + 9 * SECOND, NOW)
+        assert ended in await families.ended_since(NOW)
+        assert await families.find(root.digest) == (ended, root)
+        await families.purge(NOW + 9 * SECOND, NOW + SECOND)
+        assert await families.find(root.digest) is None
+        assert not [each for each in await families.ended_since(NOW) if each.id == family.id]

@@ -20,6 +20,11 @@ _SPEND_PARENT = (
 _NOTE_USE = """
     UPDATE refresh_tokens SET first_used_at = coalesce(first_used_at, ?) WHERE digest = ? RETURNING *
 """
+_PURGE_TOKENS = """
+    DELETE FROM refresh_tokens WHERE expires_at <= ? AND NOT EXISTS (
+        SELECT 1 FROM refresh_families WHERE id = family_id AND ended_at >= ?
+    )
+"""
 _PURGE_FAMILIES = """
     DELETE FROM refresh_families
     WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE family_id = refresh_families.id)
@@ -67,10 +72,11 @@ class SqliteRefreshFamilies:
         rows = await self._database.read(lambda db: db.execute(statement, (to_micros(moment),)).fetchall())
         return [_to_family(row, row["id"]) for row in rows]
 
-    async def purge(self, now: datetime) -> None:
+    async def purge(self, now: datetime, ended_before: datetime) -> None:
+        moments = (to_micros(now), to_micros(ended_before))
+
         def change(db: sqlite3.Connection) -> None:
-            expired = db.execute("DELETE FROM refresh_tokens WHERE expires_at <= ?", (to_micros(now),))
-            if expired.rowcount:
+            if db.execute(_PURGE_TOKENS, moments).rowcount:
                 db.execute(_PURGE_FAMILIES)
 
         await self._database.write(change)
