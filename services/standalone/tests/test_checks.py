@@ -57,6 +57,12 @@ def test_a_data_folder_below_a_file_is_a_problem(tmp_path: Path) -> None:
     assert_problem(checks.check_data_dir(tmp_path / "file" / "data"), "cannot write")
 
 
+def test_a_data_folder_that_cannot_be_looked_at_is_a_problem(tmp_path: Path) -> None:
+    unseen = tmp_path / ("x" * 300)  # the system refuses the very question, as it does below a folder of somebody else
+    assert_problem(checks.check_data_dir(unseen), "cannot write")
+    assert checks.check_disk(unseen).status is Status.OK
+
+
 def test_a_full_disk_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "LEAST_DISK_BYTES", 2**70)
     assert_problem(checks.check_disk(tmp_path), "GiB free")

@@ -48,7 +48,7 @@ def check_python() -> Finding:
 
 def check_data_dir(data_dir: Path) -> Finding:
     shown = str(data_dir.resolve())
-    missing = [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]
+    missing = [folder for folder in (data_dir, *data_dir.parents) if not _exists(folder)]
     try:
         prepare_data_dir(data_dir)
     except ConfigError as error:
@@ -62,13 +62,21 @@ def check_data_dir(data_dir: Path) -> Finding:
 
 def check_disk(data_dir: Path) -> Finding:
     place = data_dir.resolve()
-    while not place.exists():
+    while not _exists(place):
         place = place.parent
     free = shutil.disk_usage(place).free
     detail = f"{free / GIB:.1f} GiB free at {place}"
     if free < LEAST_DISK_BYTES:
         return Finding("disk", Status.PROBLEM, detail, "free at least 1 GiB, or set PARLEY_DATA_DIR to another disk")
     return Finding("disk", Status.OK, detail)
+
+
+def _exists(path: Path) -> bool:
+    """False also for what may not be looked at, where pathlib raises."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def check_port(host: str, port: int, data_dir: Path) -> Finding:
