@@ -95,7 +95,7 @@ class Attempt:
         ):
             await asyncio.wait({making, stopped, late, writing}, return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
-                return self._explain(writing.exception())
+                return GivenBack()  # `_flush` sees why it ended
             if making.done():
                 error = making.exception()
                 return self._explain(error) if error else Completed(making.result())
@@ -138,20 +138,22 @@ class Attempt:
         self._writer.wake()
 
     async def _flush(self, ending: Ending, writing: asyncio.Task[None]) -> Ending:
-        """Write the rest. Another ending when it turns out that the stream is somebody else's."""
-        if isinstance(ending, Dropped) or writing.done():
+        """Write the rest. Another ending when the writing failed: the stream is somebody else's, or lost."""
+        if isinstance(ending, Dropped):
             return ending
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
                 if isinstance(ending, Final):
                     await self._open()  # stopped before: what earlier attempts streamed is part of the answer
                 self._writer.close()
-                await asyncio.shield(writing)
+                await asyncio.wait({writing})
         except TimeoutError:
             log.warning("stream_unfinished", generation_id=self._lease.generation_id)
+            return ending
         except Fenced as error:
             return self._explain(error)
-        return ending
+        failure = writing.exception()
+        return self._explain(failure) if failure else ending
 
     def _holds(self) -> bool:
         return self._assignment.holds(self._clock.monotonic())

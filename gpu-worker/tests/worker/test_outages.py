@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from parley_bus.base import Record
 from parley_bus.events import GENERATION_EVENTS
 from parley_bus.memory import MemoryBus
 from parley_kit.clock import SystemClock
 from parley_kit.errors import Unavailable
-from parley_live.base import Delta
+from parley_live.base import Delta, Fenced
 from parley_live.memory import MemoryLive
 from parley_proto.events.v1.events_pb2 import GenerationCancelled
+from parley_worker.core import Chunk, Job
 from parley_worker.testing.backends import ProbedBackend, words
 from parley_worker.testing.platform import Platform, open_platform
 
@@ -34,6 +37,37 @@ class AwayLive(MemoryLive):
         if not self.writable:
             raise Unavailable("away")
         await super().append(generation_id, deltas)
+
+
+class FencingLive(MemoryLive):
+    """The write in flight is refused once `lost` is set; `refused` tells of it."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.writing, self.lost, self.refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
+        self.writing.set()
+        await self.lost.wait()
+        self.refused.set()
+        raise Fenced
+
+
+class LateBackend(ProbedBackend):
+    """While it frees the slot, the stream is found to be lost."""
+
+    def __init__(self, live: FencingLive) -> None:
+        super().__init__()
+        self._live = live
+
+    async def generate(self, job: Job) -> AsyncGenerator[Chunk]:
+        try:
+            async with aclosing(super().generate(job)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            self._live.lost.set()
+            await self._live.refused.wait()
 
 
 class AwayBus(MemoryBus):
@@ -69,6 +103,17 @@ async def test_a_stop_before_the_fence_keeps_what_an_earlier_attempt_streamed(pl
         event = await platform.end()
     assert isinstance(event, GenerationCancelled)
     assert (event.text, event.attempt, event.began_attempt) == (words(0, 7), 2, 1)
+
+
+async def test_a_stream_that_is_lost_while_the_slot_is_freed_is_not_overlooked(platform: Platform) -> None:
+    platform.live = live = FencingLive()
+    async with platform.worker(LateBackend(live)):
+        generation_id = await platform.ask(max_tokens=10_000)
+        await live.writing.wait()
+        platform.owner.generations[generation_id].cancelled = True
+        await live.cancel(generation_id)
+        await platform.owner.called.until(lambda: platform.owner.released == [generation_id])
+    assert await platform.no_end()
 
 
 async def test_an_answer_is_completed_though_its_stream_cannot_be_written(platform: Platform) -> None:
