@@ -58,6 +58,7 @@ class Assignments:
     def __init__(self) -> None:
         self._held: dict[str, Assignment] = {}
         self._gone = asyncio.Condition()
+        self._closing: Stop | None = None
 
     @asynccontextmanager
     async def take(self, generation_id: str) -> AsyncIterator[Assignment | None]:
@@ -70,6 +71,8 @@ class Assignments:
             assignment = None if generation_id in self._held else Assignment(generation_id)
             if assignment is not None:
                 self._held[generation_id] = assignment
+                if self._closing is not None:
+                    assignment.stop(self._closing)
         try:
             yield assignment
         finally:
@@ -87,6 +90,8 @@ class Assignments:
             assignment.stop(why)
 
     def stop_all(self, why: Stop) -> None:
+        """Stop what is in hand, and whatever is taken from now on."""
+        self._closing = why
         for assignment in self._held.values():
             assignment.stop(why)
 

@@ -32,7 +32,7 @@ class Claims:
         Raises what is wrong with the request.
         """
         delay = FIRST_DELAY
-        while True:
+        while assignment.stopping is not Stop.HANDED_BACK:
             try:
                 assignment.lease = await self._coordinator.claim(assignment.generation_id)
                 self._count("refused" if assignment.lease is None else "granted")
@@ -43,12 +43,11 @@ class Claims:
             except (Retryable, DeadlineExceeded) as error:
                 self._count("unanswered")
                 log.warning("claim_unanswered", generation_id=assignment.generation_id, code=error.code)
-            if assignment.stopping is Stop.HANDED_BACK:
-                return False
             if self._clock.now() >= deadline_of(request):
                 return True
             await self._clock.sleep(delay * random.uniform(0.5, 1.0))
             delay = min(2 * delay, LONGEST_DELAY)
+        return False
 
     def _count(self, outcome: str) -> None:
         metrics.CLAIMS.labels(self._model, outcome).inc()

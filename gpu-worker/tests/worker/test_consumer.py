@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from parley_bus.events import inference_topic
 from parley_kit.errors import BadInput, Internal, Unavailable
-from parley_proto.events.v1.events_pb2 import GenerationCompleted
+from parley_kit.grpc import open_channel
+from parley_proto.events.v1.events_pb2 import GenerationCompleted, InferenceRequested
+from parley_worker.adapters.grpc import GrpcCoordinator
+from parley_worker.assignments import Assignment, Assignments, Stop
+from parley_worker.claims import Claims
 from parley_worker.testing.backends import ProbedBackend
-from parley_worker.testing.platform import Platform
+from parley_worker.testing.platform import TOKEN, Platform
 
 TOPIC = inference_topic("scripted")
 GROUP = "parley-worker.scripted"
@@ -83,6 +89,30 @@ async def test_a_request_whose_claim_had_no_answer_stays_on_the_bus(platform: Pl
     platform.owner.error = None
     async with platform.worker(ProbedBackend()):
         assert (await platform.end()).generation_id == generation_id
+
+
+async def test_a_request_that_waits_for_the_one_before_it_is_not_begun_by_a_worker_that_closes() -> None:
+    assignments = Assignments()
+    waiting = assignments.take("a")
+    async with assignments.take("a") as first:
+        assert first is not None
+        first.stop(Stop.LOST)
+        second = asyncio.create_task(waiting.__aenter__())
+        await asyncio.sleep(0)
+        assignments.stop_all(Stop.HANDED_BACK)
+    held = await asyncio.wait_for(second, 5)
+    assert held is not None
+    assert held.stopping is Stop.HANDED_BACK
+    await waiting.__aexit__(None, None, None)
+
+
+async def test_a_worker_that_closes_claims_nothing_more(platform: Platform) -> None:
+    clock, assignment = platform.clock, Assignment("a")
+    assignment.stop(Stop.HANDED_BACK)
+    async with open_channel(platform.address, TOKEN) as channel:
+        claims = Claims(GrpcCoordinator(channel, "worker", clock), "scripted", clock)
+        assert not await claims.claim(InferenceRequested(generation_id="a"), assignment)
+    assert platform.owner.claims == []
 
 
 async def test_a_refused_request_is_settled(platform: Platform) -> None:
