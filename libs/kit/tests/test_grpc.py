@@ -115,10 +115,10 @@ async def test_a_bug_is_masked(servicer: Servicer, stub: Any) -> None:
 
 
 async def test_the_budget_becomes_the_deadline_of_the_hop(servicer: Servicer, stub: Any) -> None:
-    with context.budget(3.0):
+    """Not exactly: gRPC sends what is left, rounded up to 10 ms, and it counts from the arrival."""
+    with context.budget(3.0) as caller:
         await stub.SignIn(auth_pb2.SignInRequest())
-    assert servicer.context.deadline is not None
-    assert 0 < servicer.context.deadline - time.monotonic() <= 3.0
+    assert servicer.context.deadline == pytest.approx(caller.deadline, abs=1.0)
 
 
 async def test_a_spent_budget_makes_no_call(servicer: Servicer, stub: Any) -> None:
