@@ -69,5 +69,5 @@ images: ## container images (come with the next version)
 	@echo "make images is not part of this version: the services get their Dockerfiles with the cluster mode" >&2; exit 2
 
 clean: ## remove what setup and the tests made; keeps .parley, which holds your data
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
