@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 STAMP := .venv/.complete
 PYTHON ?= python3
-PACKAGES := proto libs/kit libs/bus libs/live services/auth services/conversation services/gateway gpu-worker services/standalone
+PACKAGES := proto libs/kit libs/bus libs/live services/auth services/conversation services/gateway gpu-worker services/standalone infra/local
 INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES))
 
 .PHONY: help setup run test unit cluster cluster-down bench lint types format proto settings model images clean
