@@ -33,9 +33,9 @@ def parley(*arguments: str, home: Path, stdin: str = "", **settings: str) -> sub
 
 
 def chat(
-    platform: Platform, home: Path, *arguments: str, email: str, stdin: str = ""
+    embedded: Platform, home: Path, *arguments: str, email: str, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    account = {"PARLEY_URL": platform.url, "PARLEY_EMAIL": email, "PARLEY_PASSWORD": PASSWORD}
+    account = {"PARLEY_URL": embedded.url, "PARLEY_EMAIL": email, "PARLEY_PASSWORD": PASSWORD}
     return parley("chat", *arguments, home=home, stdin=stdin, **account)
 
 
@@ -89,10 +89,10 @@ def test_production_without_its_secrets_refuses_to_start(tmp_path: Path) -> None
     assert_one_line(done, 2, "PARLEY_AUTH_SIGNING_KEY")
 
 
-def test_a_second_platform_on_the_same_data_is_refused(platform: Platform, tmp_path: Path) -> None:
-    settings = {"PARLEY_DATA_DIR": str(platform.data_dir), "PARLEY_GATEWAY_PORT": str(free_port())}
+def test_a_second_platform_on_the_same_data_is_refused(embedded: Platform, tmp_path: Path) -> None:
+    settings = {"PARLEY_DATA_DIR": str(embedded.data_dir), "PARLEY_GATEWAY_PORT": str(free_port())}
     done = parley("run", home=tmp_path, **settings, **SCRIPTED)
-    assert_one_line(done, 2, "PARLEY_DATA_DIR", str(platform.process.pid), platform.url)
+    assert_one_line(done, 2, "PARLEY_DATA_DIR", str(embedded.process.pid), embedded.url)
 
 
 @pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGINT]], ids=["once", "doubled"])
@@ -156,32 +156,32 @@ def test_a_reader_of_its_output_may_go_first(tmp_path: Path) -> None:
 # chat
 
 
-def test_one_message_prints_its_answer_and_nothing_else(platform: Platform, tmp_path: Path) -> None:
-    done = chat(platform, tmp_path, "-m", "Hello", email=new_email())
+def test_one_message_prints_its_answer_and_nothing_else(embedded: Platform, tmp_path: Path) -> None:
+    done = chat(embedded, tmp_path, "-m", "Hello", email=new_email())
     assert (done.returncode, done.stdout) == (0, scripted(64) + "\n"), done
 
 
-def test_the_session_is_kept_privately_for_the_next_time(platform: Platform, tmp_path: Path) -> None:
+def test_the_session_is_kept_privately_for_the_next_time(embedded: Platform, tmp_path: Path) -> None:
     email = new_email()
-    assert chat(platform, tmp_path, "-m", "Hello", email=email).returncode == 0
+    assert chat(embedded, tmp_path, "-m", "Hello", email=email).returncode == 0
     kept = tmp_path / "parley" / "sessions.json"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    done = parley("chat", "-m", "Again", home=tmp_path, PARLEY_URL=platform.url)
+    done = parley("chat", "-m", "Again", home=tmp_path, PARLEY_URL=embedded.url)
     assert (done.returncode, done.stdout) == (0, scripted(64) + "\n"), done
-    assert json.loads(kept.read_text())[platform.url]["email"] == email
+    assert json.loads(kept.read_text())[embedded.url]["email"] == email
 
 
-def test_lines_of_a_pipe_are_one_conversation_with_commands(platform: Platform, tmp_path: Path) -> None:
+def test_lines_of_a_pipe_are_one_conversation_with_commands(embedded: Platform, tmp_path: Path) -> None:
     done = chat(
-        platform, tmp_path, email=new_email(), stdin="Hi\n\n/regenerate\n/history\n/new\n/history\n/quit\nnever\n"
+        embedded, tmp_path, email=new_email(), stdin="Hi\n\n/regenerate\n/history\n/new\n/history\n/quit\nnever\n"
     )
     lines = done.stdout.splitlines()
     assert done.returncode == 0, done
     assert lines == [scripted(64), scripted(64), "user: Hi", f"assistant: {scripted(64)}"]
 
 
-def test_a_reader_of_the_chat_may_go_first(platform: Platform, tmp_path: Path) -> None:
-    account = {"PARLEY_URL": platform.url, "PARLEY_EMAIL": new_email(), "PARLEY_PASSWORD": PASSWORD}
+def test_a_reader_of_the_chat_may_go_first(embedded: Platform, tmp_path: Path) -> None:
+    account = {"PARLEY_URL": embedded.url, "PARLEY_EMAIL": new_email(), "PARLEY_PASSWORD": PASSWORD}
     process = subprocess.Popen(
         [sys.executable, "-m", "parley_standalone", "chat", "-m", "Hello"],
         env=environment(XDG_CONFIG_HOME=str(tmp_path), **account),
@@ -195,8 +195,8 @@ def test_a_reader_of_the_chat_may_go_first(platform: Platform, tmp_path: Path) -
     assert process.returncode == 1
 
 
-def test_json_output_is_the_events_of_the_stream(platform: Platform, tmp_path: Path) -> None:
-    done = chat(platform, tmp_path, "--json", "-m", "Hello", email=new_email())
+def test_json_output_is_the_events_of_the_stream(embedded: Platform, tmp_path: Path) -> None:
+    done = chat(embedded, tmp_path, "--json", "-m", "Hello", email=new_email())
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [events[0]["type"], events[-1]["type"]] == ["sent", "finished"]
     deltas = events[1:-1]
@@ -214,9 +214,9 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @contextmanager
-def chatting(platform: Platform, home: Path) -> Iterator[subprocess.Popen[bytes]]:
+def chatting(embedded: Platform, home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A chat whose answer has begun."""
-    account = {"PARLEY_URL": platform.url, "PARLEY_EMAIL": new_email(), "PARLEY_PASSWORD": PASSWORD}
+    account = {"PARLEY_URL": embedded.url, "PARLEY_EMAIL": new_email(), "PARLEY_PASSWORD": PASSWORD}
     process = subprocess.Popen(
         [sys.executable, "-m", "parley_standalone", "chat", "--json", "-m", "Hello"],
         env=environment(XDG_CONFIG_HOME=str(home), **account),
@@ -255,10 +255,10 @@ def test_chat_survives_a_restart_of_the_server_in_the_middle_of_an_answer(slow: 
     assert (event["type"], event["content"]) == ("finished", scripted(64))
 
 
-def test_a_wrong_password_is_said_and_code_1(platform: Platform, tmp_path: Path) -> None:
+def test_a_wrong_password_is_said_and_code_1(embedded: Platform, tmp_path: Path) -> None:
     email = new_email()
-    assert chat(platform, tmp_path, "-m", "Hello", email=email).returncode == 0
-    account = {"PARLEY_URL": platform.url, "PARLEY_EMAIL": email, "PARLEY_PASSWORD": "not her password"}
+    assert chat(embedded, tmp_path, "-m", "Hello", email=email).returncode == 0
+    account = {"PARLEY_URL": embedded.url, "PARLEY_EMAIL": email, "PARLEY_PASSWORD": "not her password"}
     assert_one_line(parley("chat", "-m", "Hello", home=tmp_path, **account), 1, "password")
 
 
@@ -271,20 +271,20 @@ def test_without_a_server_chat_says_how_to_start_one(tmp_path: Path) -> None:
     assert_one_line(parley("chat", "-m", "Hello", home=tmp_path, **account), 1, "cannot reach", "parley run")
 
 
-def test_without_an_account_a_pipe_is_told_what_to_give(platform: Platform, tmp_path: Path) -> None:
-    assert_one_line(parley("chat", "-m", "Hello", home=tmp_path, PARLEY_URL=platform.url), 1, "--email")
+def test_without_an_account_a_pipe_is_told_what_to_give(embedded: Platform, tmp_path: Path) -> None:
+    assert_one_line(parley("chat", "-m", "Hello", home=tmp_path, PARLEY_URL=embedded.url), 1, "--email")
 
 
 # doctor
 
 
-def test_the_doctor_finds_a_healthy_set_up(platform: Platform, tmp_path: Path) -> None:
-    settings = {"PARLEY_DATA_DIR": str(platform.data_dir), "PARLEY_GATEWAY_PORT": str(platform.port), **SCRIPTED}
+def test_the_doctor_finds_a_healthy_set_up(embedded: Platform, tmp_path: Path) -> None:
+    settings = {"PARLEY_DATA_DIR": str(embedded.data_dir), "PARLEY_GATEWAY_PORT": str(embedded.port), **SCRIPTED}
     done = parley("doctor", "--json", home=tmp_path, **settings)
     report = json.loads(done.stdout)
     assert (done.returncode, report["healthy"]) == (0, True), report
     found = {finding["name"]: finding for finding in report["findings"]}
-    assert str(platform.process.pid) in found["port"]["detail"]
+    assert str(embedded.process.pid) in found["port"]["detail"]
     assert "is ready" in found["server"]["detail"]
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,14 @@ class Platform:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def wait_until_ready(self, seconds: float = START_SECONDS) -> None:
-        """Poll /readyz, as an orchestrator does."""
+    def wait_until_ready(self, seconds: float = START_SECONDS, url: str | None = None) -> None:
+        """Poll /readyz, as an orchestrator does. url: another address than the first gateway's."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"it ended with {self.process.returncode}:\n{self.tail()}")
             with suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=2.0).status_code == 200:
+                if httpx.get(f"{url or self.url}/readyz", timeout=2.5).status_code == 200:
                     return
             time.sleep(0.05)
         raise AssertionError(f"not ready after {seconds} s:\n{self.tail()}")
@@ -114,6 +114,16 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring ports that are all free."""
+    while True:
+        first = free_port()
+        with ExitStack() as stack, suppress(OSError, OverflowError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
 
 
 def group_members(group: int) -> list[int]:
