@@ -8,7 +8,6 @@ CPU is that of the whole platform process (gateway, conversation, worker, bus an
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -16,16 +15,12 @@ from pathlib import Path
 from support.graphql import events, open_http, text_of
 from support.people import Person, sign_up
 from support.platform import start_platform
+from support.usage import cpu_seconds
 
 INTERVAL_MS = 20
 TOKENS = 300
 PEOPLE = 8
 AT_ONCE = (1, 8, 64)
-
-
-def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def answer(person: Person) -> tuple[int, int]:

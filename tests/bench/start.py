@@ -10,14 +10,9 @@ import time
 from pathlib import Path
 
 from support.platform import group_members, start_platform
+from support.usage import resident
 
 ROUNDS = 3
-
-
-def resident(pid: int) -> float:
-    """MB of memory that are this process's, shared pages included."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def main() -> None:
