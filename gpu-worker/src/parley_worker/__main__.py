@@ -1,4 +1,4 @@
-"""The command line of the worker: `parley-worker generate`."""
+"""The command line of the worker: `parley-worker`, which serves, and `parley-worker generate`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parley_worker.config import GIB, Dtype, EngineConfig
 from parley_worker.generate import generate_file
 from parley_worker.settings import BUNDLED_MODEL
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Model = Annotated[
     Path | None,
@@ -34,9 +34,19 @@ Threads = Annotated[
 ]
 
 
-@app.callback()
-def worker() -> None:
-    """Parley's model server, from the command line."""
+@app.callback(invoke_without_command=True)
+def worker(context: typer.Context) -> None:
+    """Parley's model server. Without a command it serves, as the environment says (docs/settings.md)."""
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@app.command()
+def serve() -> None:
+    """Answer the platform's requests until a signal. A set-up that cannot work: one line on stderr, exit code 2."""
+    from parley_worker import process  # a file of requests needs no server, so none of their clients
+
+    process.main()
 
 
 @app.command()
