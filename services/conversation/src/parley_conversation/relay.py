@@ -11,7 +11,7 @@ from dataclasses import replace
 from parley_conversation.branch import ancestry
 from parley_conversation.catalogue import Catalogue
 from parley_conversation.domain.context import assemble, room
-from parley_conversation.domain.conversation import Conversation
+from parley_conversation.domain.conversation import Conversation, Message
 from parley_conversation.domain.generation import (
     AppendMessage,
     Debt,
@@ -22,6 +22,7 @@ from parley_conversation.domain.generation import (
 )
 from parley_conversation.facts import Facts
 from parley_conversation.ports import Stores
+from parley_kit.tasks import gather_all
 from parley_live import TokenStreams
 
 CONTEXT_PAGE = 64
@@ -35,14 +36,16 @@ class Relay:
         self._catalogue = catalogue
 
     async def pay(self, generation: Generation) -> None:
-        """Pay all of the outbox, settling each debt. Stops at the first that cannot be paid: raises Unavailable."""
+        """Pay all of the outbox: first the messages, so that they are readable, then the rest side by side.
+
+        A debt is settled once it is paid. Raises Unavailable when one cannot be: the others are paid all the same.
+        """
         conversation = await self._stores.conversations.get(generation.conversation_id)
-        for debt in generation.outbox:
-            if conversation is not None:
-                await self._pay(generation, conversation, debt)
-            elif isinstance(debt, EndStream):
-                await self._streams.end(generation.id)
-            await self._stores.generations.settle(generation.id, debt.id, answer_stored=_is_answer(generation, debt))
+        if conversation is None:
+            await gather_all(self._forget(generation, debt) for debt in generation.outbox)
+            return
+        await self.store(generation)
+        await gather_all(self._pay(generation, conversation, debt) for debt in generation.outbox)
 
     async def store(self, generation: Generation) -> Generation:
         """Make its messages readable and say so in what comes back; the rest stays owed. Raises Unavailable.
@@ -52,34 +55,47 @@ class Relay:
         stored = generation.answer_stored
         for debt in generation.outbox:
             if isinstance(debt, AppendMessage):
-                await self._append(debt)
+                await self._append(debt.message)
                 stored = stored or _is_answer(generation, debt)
         return replace(generation, answer_stored=stored)
 
-    async def store_all(self, conversation_id: str) -> None:
-        """Make every message that this conversation has acknowledged readable."""
-        for generation in await self._stores.generations.unsettled(conversation_id):
+    async def store_all(self, conversation_id: str) -> bool:
+        """Make every message that this conversation has acknowledged readable. False: there was nothing to do."""
+        indebted = [
+            generation
+            for generation in await self._stores.generations.unsettled(conversation_id)
+            if any(isinstance(debt, AppendMessage) for debt in generation.outbox)
+        ]
+        for generation in indebted:
             await self.store(generation)
+        return bool(indebted)
+
+    async def _append(self, message: Message) -> None:
+        await gather_all([self._stores.chat_log.append(message), self._stores.conversations.index(message)])
 
     async def _pay(self, generation: Generation, conversation: Conversation, debt: Debt) -> None:
         match debt:
             case AppendMessage(message=message):
-                await self._append(debt)
                 await self._facts.message_appended(message, generation.owner_id)
             case RequestInference():
                 await self._request(generation, conversation, debt)
             case EndStream():
                 await self._streams.end(generation.id)
+        await self._settle(generation, debt)
 
-    async def _append(self, debt: AppendMessage) -> None:
-        await self._stores.chat_log.append(debt.message)
-        await self._stores.conversations.index(debt.message)
+    async def _forget(self, generation: Generation, debt: Debt) -> None:
+        """The conversation was deleted: nobody wants any of it, but readers of the stream are let go."""
+        if isinstance(debt, EndStream):
+            await self._streams.end(generation.id)
+        await self._settle(generation, debt)
+
+    async def _settle(self, generation: Generation, debt: Debt) -> None:
+        await self._stores.generations.settle(generation.id, debt.id, answer_stored=_is_answer(generation, debt))
 
     async def _request(self, generation: Generation, conversation: Conversation, debt: RequestInference) -> None:
-        """The prompt is read now, so that what an earlier crash held back is in it."""
+        """The prompt is read now. All of it is in the log: what a message follows was there before it was taken."""
         if generation.state is not State.QUEUED:
             return
-        await self.store_all(generation.conversation_id)
         messages = ancestry(self._stores.chat_log, generation.conversation_id, generation.user_seq, CONTEXT_PAGE)
         window = room(await self._catalogue.context_length(generation.model))
         prompts = await assemble(conversation.system_prompt, messages, window)

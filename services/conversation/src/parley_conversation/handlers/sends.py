@@ -27,6 +27,7 @@ from parley_kit.clock import Clock
 from parley_kit.errors import BadInput, NotFound, Retryable
 from parley_kit.ids import new_id
 from parley_kit.logs import get_logger
+from parley_kit.tasks import both, gather_all
 
 log = get_logger(__name__)
 
@@ -96,11 +97,9 @@ class SendHandlers:
             known = await self._known(conversation, command.request_id)
             if known is not None:
                 return await self._repeated(known)
-            await self._admission.check(owner_id)
-            await self._relay.store_all(conversation.id)
-            parent = await self._parent(owner_id, command)
-            siblings = await self._siblings(conversation.id, parent)
-            question = await self._new_question(conversation, command.content, parent)
+            _, parent = await both(self._admission.check(owner_id), self._parent(owner_id, command))
+            siblings, seq = await both(self._siblings(conversation.id, parent), self._reserve(conversation.id, 2))
+            question = self._new_question(conversation, command.content, parent, seq)
             draft = self._draft(conversation, command, question, question.seq + 1)
             draft = replace(draft, outbox=(AppendMessage(new_id(), question), *draft.outbox))
             generation = await self._stores.generations.insert(draft)
@@ -141,13 +140,21 @@ class SendHandlers:
 
     async def _parent(self, owner_id: str, command: SendMessage) -> Message | None:
         if command.parent_id is None:
-            return await newest_leaf(self._stores.chat_log, command.conversation_id)
+            return await self._newest(command.conversation_id)
         if command.parent_id == command.conversation_id:
             return None
+        await self._relay.store_all(command.conversation_id)
         parent = await self._access.message(owner_id, command.parent_id)
         if parent.conversation_id != command.conversation_id:
             raise NotFound("there is no such message in this conversation")
         return parent
+
+    async def _newest(self, conversation_id: str) -> Message | None:
+        """What the newest message is once all that was acknowledged is in the log, as it is but after a crash."""
+        repaired, newest = await both(
+            self._relay.store_all(conversation_id), newest_leaf(self._stores.chat_log, conversation_id)
+        )
+        return await newest_leaf(self._stores.chat_log, conversation_id) if repaired else newest
 
     async def _siblings(self, conversation_id: str, parent: Message | None) -> Sequence[str]:
         seq = parent.seq if parent else None
@@ -164,10 +171,10 @@ class SendHandlers:
             raise NotFound("the conversation was deleted")
         return found[0]
 
-    async def _new_question(self, conversation: Conversation, content: str, parent: Message | None) -> Message:
+    def _new_question(self, conversation: Conversation, content: str, parent: Message | None, seq: int) -> Message:
         return Message(
             conversation_id=conversation.id,
-            seq=await self._reserve(conversation.id, 2),
+            seq=seq,
             id=new_id(),
             role=Role.USER,
             content=content,
@@ -204,12 +211,13 @@ class SendHandlers:
         )
 
     async def _follow_up(self, conversation: Conversation, generation: Generation, kind: str, content: str) -> None:
-        """What the commit owes, then the title. It is acknowledged whatever comes of this: the sweep pays the debts."""
+        """What the commit owes, and the title. It is acknowledged whatever comes of this: the sweep pays the debts."""
         metrics.MESSAGES_SENT.labels(kind).inc()
-        await _attempt("debts_left", generation, self._relay.pay(generation))
+        works = [_attempt("debts_left", generation, self._relay.pay(generation))]
         if conversation.title == UNTITLED:
-            title = derive_title(content)
-            await _attempt("not_entitled", generation, self._stores.conversations.entitle(conversation.id, title))
+            entitle = self._stores.conversations.entitle(conversation.id, derive_title(content))
+            works.append(_attempt("not_entitled", generation, entitle))
+        await gather_all(works)
 
 
 async def _attempt(otherwise: str, generation: Generation, work: Awaitable[None]) -> None:
