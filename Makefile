@@ -65,8 +65,8 @@ cluster: ## the real servers and every service as its own process (comes with th
 
 cluster-down: cluster ## ends a cluster (comes with the next version)
 
-images: ## container images (come with the next version)
-	@echo "make images is not part of this version: the services get their Dockerfiles with the cluster mode" >&2; exit 2
+images: ## a container image of each service, with Docker
+	@infra/images/build.sh
 
 clean: ## remove what setup and the tests made; keeps .parley, which holds your data
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
