@@ -14,6 +14,7 @@ from parley_conversation.handlers.access import Access
 from parley_conversation.ports import ChatLog
 from parley_conversation.relay import Relay
 from parley_kit.errors import BadInput, NotFound
+from parley_kit.tasks import both
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,7 @@ class MessageHandlers:
         Raises BadInput for a malformed cursor, NotFound for a leaf that is not in this conversation.
         """
         check_page(last, "last")
-        await self._access.conversation(owner_id, conversation_id)
-        await self._relay.store_all(conversation_id)
+        await both(self._access.conversation(owner_id, conversation_id), self._relay.store_all(conversation_id))
         end = await self._end(owner_id, conversation_id, before, leaf_id)
         newest_first = await self._read(conversation_id, end, last)
         if end is not None and not newest_first:
