@@ -34,6 +34,12 @@ class ConversationSettings(Settings):
     unclaimed_seconds: PositiveFloat = Field(3, description="a request that no worker took is published again after")
     cancel_seconds: PositiveFloat = Field(1.5, description="a stop that the worker does not answer is forced after")
     model_fresh_seconds: PositiveFloat = Field(7, description="a model is available for this long after a heartbeat")
+    cassandra_hosts: str | None = Field(
+        None, description="host:port,... of Cassandra, for the chat log; left out: SQLite in the data folder"
+    )
+    cassandra_keyspace: str = Field("parley", description="the keyspace of the chat log, made when it is not there")
+    cassandra_datacenter: str = Field("datacenter1", description="the datacenter whose nodes are asked")
+    cassandra_replication: PositiveInt = Field(1, description="copies of each row in that datacenter")
 
     @property
     def sizes(self) -> Sizes:
