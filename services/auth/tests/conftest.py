@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from parley_auth.bootstrap import Core, open_core
 from parley_auth.settings import AuthSettings
 from parley_kit.clock import ManualClock
+from parley_kit.health import Readiness
 from parley_live.memory import MemoryLive
 
 
@@ -38,5 +39,5 @@ def settings(tmp_path: Path) -> AuthSettings:
 async def core(
     settings: AuthSettings, live: MemoryLive, clock: ManualClock, hasher: PasswordHasher
 ) -> AsyncIterator[Core]:
-    async with open_core(settings, live, clock, hasher) as core:
+    async with open_core(settings, live, clock, Readiness(), hasher) as core:
         yield core

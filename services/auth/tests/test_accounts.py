@@ -13,6 +13,7 @@ from parley_auth.domain.session import Session
 from parley_auth.settings import AuthSettings
 from parley_kit.clock import ManualClock
 from parley_kit.errors import BadInput, Conflict, ParleyError, RateLimited, Unauthenticated
+from parley_kit.health import Readiness
 from parley_kit.ids import new_id
 from parley_live.memory import MemoryLive
 
@@ -113,7 +114,7 @@ async def test_a_hash_of_old_parameters_is_made_anew_at_the_next_sign_in(
 ) -> None:
     await sign_up(core)
     stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
-    async with open_core(settings, live, clock, stronger) as later:
+    async with open_core(settings, live, clock, Readiness(), stronger) as later:
         for _ in range(2):
             await later.accounts.sign_in(EMAIL, PASSWORD, ADDRESS)
         account = await later.accounts._users.find_account(EMAIL)

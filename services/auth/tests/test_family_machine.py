@@ -13,13 +13,17 @@ from typing import Any
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from pydantic import SecretStr
+from pymongo import MongoClient
 
 from parley_auth.bootstrap import Core, open_core
 from parley_auth.domain.session import Session
 from parley_auth.settings import AuthSettings
 from parley_kit.clock import ManualClock
 from parley_kit.errors import Unauthenticated
+from parley_kit.health import Readiness
+from parley_kit.ids import new_id
 from parley_live.memory import MemoryLive
 
 DAY = 86_400.0
@@ -81,11 +85,14 @@ class FamilyMachine(RuleBasedStateMachine):
 
         return self.runner.run(wait())
 
+    def settings(self) -> AuthSettings:
+        return AuthSettings(data_dir=Path(self.folder.name))
+
     def start(self) -> None:
         self.live = MemoryLive(self.clock)
         self.stack = AsyncExitStack()
         hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        service = open_core(AuthSettings(data_dir=Path(self.folder.name)), self.live, self.clock, hasher)
+        service = open_core(self.settings(), self.live, self.clock, Readiness(), hasher)
         self.core: Core = self.run(self.stack.enter_async_context(service))
         self.upkeep()
 
@@ -189,6 +196,27 @@ class FamilyMachine(RuleBasedStateMachine):
         self.run(self.stack.aclose())
         self.runner.close()
         self.folder.cleanup()
+
+
+class MongoFamilyMachine(FamilyMachine):
+    """The same on MongoDB; a database for each run."""
+
+    def __init__(self, url: str) -> None:
+        self.url, self.database = url, f"auth-{new_id()}"
+        super().__init__()
+
+    def settings(self) -> AuthSettings:
+        return AuthSettings(data_dir=Path(self.folder.name), mongo_url=SecretStr(self.url), auth_database=self.database)
+
+    def teardown(self) -> None:
+        super().teardown()
+        with MongoClient[dict[str, Any]](self.url) as client:
+            client.drop_database(self.database)
+
+
+def test_the_rules_hold_on_mongodb(mongo_url: str) -> None:
+    few = settings(TestFamilyMachine.settings, max_examples=5)
+    run_state_machine_as_test(lambda: MongoFamilyMachine(mongo_url), settings=few)
 
 
 TestFamilyMachine = FamilyMachine.TestCase

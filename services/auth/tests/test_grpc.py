@@ -205,10 +205,10 @@ async def test_ready_while_the_store_is(
     settings: AuthSettings, live: MemoryLive, clock: ManualClock, readiness: Readiness, hasher: PasswordHasher
 ) -> None:
     async with open_auth(settings, live, clock, readiness, hasher):
-        assert await readiness.report() == (True, {"auth": "ok"})
+        assert await readiness.report() == (True, {"auth-store": "ok"})
     ready, parts = await readiness.report()
     assert not ready
-    assert "closed" in parts["auth"]
+    assert "closed" in parts["auth-store"]
 
 
 async def test_the_key_set_holds_public_keys_alone(stub: auth_pb2_grpc.AuthServiceAsyncStub) -> None:

@@ -16,6 +16,7 @@ from parley_auth.domain.session import Session
 from parley_auth.settings import AuthSettings
 from parley_kit.clock import ManualClock
 from parley_kit.errors import Unauthenticated, Unavailable
+from parley_kit.health import Readiness
 from parley_kit.tokens import TokenVerifier
 from parley_live.memory import MemoryLive
 
@@ -199,7 +200,7 @@ class TestAccessTokens:
         await core.sessions.sign_out(session.refresh_token)
         clock.advance(599)
         live = MemoryLive(clock)
-        async with open_core(settings, live, clock, hasher) as later:
+        async with open_core(settings, live, clock, Readiness(), hasher) as later:
             await later.upkeep.turn()
             assert await live.is_revoked(family.id)
             clock.advance(61)
@@ -217,7 +218,7 @@ class TestAccessTokens:
         clock.advance(300)
         await core.upkeep.turn()
         live = MemoryLive(clock)
-        async with open_core(settings, live, clock, hasher) as later:
+        async with open_core(settings, live, clock, Readiness(), hasher) as later:
             await later.upkeep.turn()
             assert await live.is_revoked(family.id)
 

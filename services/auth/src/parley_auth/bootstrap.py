@@ -17,6 +17,7 @@ from parley_auth.adapters.passwords import light_hasher, open_passwords, strong_
 from parley_auth.adapters.sqlite import SqliteRefreshFamilies, SqliteUsers, open_store
 from parley_auth.entrypoints.grpc import ACCESS, AuthServicer
 from parley_auth.handlers import Accounts, Sessions, Upkeep
+from parley_auth.ports import RefreshFamilies, Users
 from parley_auth.settings import AuthSettings
 from parley_auth.throttle import Throttle
 from parley_kit.clock import Clock
@@ -25,6 +26,7 @@ from parley_kit.health import Readiness
 from parley_kit.settings import ConfigError, prepare_data_dir
 from parley_kit.sqlite import Database
 from parley_kit.tokens import TokenVerifier
+from parley_kit.waiting import until_available
 from parley_live import Live
 from parley_proto.auth.v1 import auth_pb2_grpc
 
@@ -47,7 +49,12 @@ class Core:
     sessions: Sessions
     upkeep: Upkeep
     tokens: JwtAccessTokens
-    database: Database
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    users: Users
+    families: RefreshFamilies
 
 
 @asynccontextmanager
@@ -57,28 +64,57 @@ async def open_auth(
     """Serve until the block ends. Raises ConfigError. `hasher` replaces the one that the settings mean."""
     hasher = hasher or (strong_hasher() if settings.env == "production" else light_hasher())
     async with (
-        open_core(settings, live, clock, hasher) as core,
+        open_core(settings, live, clock, readiness, hasher) as core,
         _keep_up(core.upkeep),
         _serve(settings, core, live, clock) as address,
     ):
-        readiness.add("auth", lambda: _check(core.database))
         yield AuthService(address)
 
 
 @asynccontextmanager
-async def open_core(settings: AuthSettings, live: Live, clock: Clock, hasher: PasswordHasher) -> AsyncIterator[Core]:
+async def open_core(
+    settings: AuthSettings, live: Live, clock: Clock, readiness: Readiness, hasher: PasswordHasher
+) -> AsyncIterator[Core]:
     """The handlers, with their store and their pool open. Raises ConfigError."""
-    data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
     tokens = JwtAccessTokens(await asyncio.to_thread(load_ring, settings))
     async with (
-        open_store(data_dir / DATABASE_FILE) as database,
+        open_stores(settings, readiness) as stores,
         open_passwords(hasher, settings.auth_hash_threads, settings.hash_queue) as passwords,
     ):
-        users, families = SqliteUsers(database), SqliteRefreshFamilies(database)
         throttle = Throttle(live, settings.attempts)
-        sessions = Sessions(families, users, tokens, live, throttle, clock)
-        accounts = Accounts(users, passwords, sessions, throttle, clock)
-        yield Core(accounts, sessions, Upkeep(families, tokens, live, clock), tokens, database)
+        sessions = Sessions(stores.families, stores.users, tokens, live, throttle, clock)
+        accounts = Accounts(stores.users, passwords, sessions, throttle, clock)
+        yield Core(accounts, sessions, Upkeep(stores.families, tokens, live, clock), tokens)
+
+
+@asynccontextmanager
+async def open_stores(settings: AuthSettings, readiness: Readiness) -> AsyncIterator[Stores]:
+    """SQLite, or MongoDB where the settings name one; that is waited for. Raises ConfigError."""
+    if settings.mongo_url is not None:
+        async with _open_mongo(settings.mongo_url.get_secret_value(), settings.auth_database, readiness) as stores:
+            yield stores
+        return
+    data_dir = await asyncio.to_thread(prepare_data_dir, settings.data_dir)
+    async with open_store(data_dir / DATABASE_FILE) as database:
+        readiness.add("auth-store", lambda: _check(database))
+        yield Stores(SqliteUsers(database), SqliteRefreshFamilies(database))
+
+
+@asynccontextmanager
+async def _open_mongo(url: str, name: str, readiness: Readiness) -> AsyncIterator[Stores]:
+    # Imported here: embedded mode need not wait for a client that it does not use.
+    from parley_auth.adapters.mongo import MIGRATIONS, MongoRefreshFamilies, MongoUsers
+    from parley_kit.mongo import migrate, mongo_errors, open_mongo
+
+    async with open_mongo(url, name) as db:
+
+        async def check() -> None:
+            with mongo_errors():
+                await db.command("ping")
+
+        readiness.add("mongodb", check)
+        await until_available("mongodb", lambda: migrate(db, MIGRATIONS))
+        yield Stores(MongoUsers(db), MongoRefreshFamilies(db))
 
 
 def load_ring(settings: AuthSettings) -> KeyRing:
@@ -91,7 +127,7 @@ def load_ring(settings: AuthSettings) -> KeyRing:
         )
     if settings.env == "production":
         raise ConfigError("PARLEY_AUTH_SIGNING_KEY: production needs a P-256 private key in PEM")
-    return load_or_make_ring(settings.data_dir / KEY_FOLDER)
+    return load_or_make_ring(prepare_data_dir(settings.data_dir) / KEY_FOLDER)
 
 
 async def _check(database: Database) -> None:

@@ -32,7 +32,7 @@ class Users(Protocol):
 
 class RefreshFamilies(Protocol):
     async def start(self, family: Family, token: RefreshToken) -> None:
-        """Store a new family, then its first token."""
+        """Store a new family and its first token; a crash in between leaves only what `purge` forgets."""
         ...
 
     async def find(self, digest: bytes) -> tuple[Family, RefreshToken] | None:

@@ -23,6 +23,10 @@ class AuthSettings(Settings):
 
     auth_host: str = Field("127.0.0.1", description="the address auth's gRPC server listens on")
     auth_port: int = Field(0, ge=0, le=65535, description="the port of auth's gRPC server; 0: a free one")
+    mongo_url: SecretStr | None = Field(
+        None, description="where users and sessions are kept: a MongoDB URL; left out: SQLite in the data folder"
+    )
+    auth_database: str = Field("parley_auth", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="auth's MongoDB database")
     auth_signing_key: SecretStr | None = Field(
         None, description="P-256 private key in PEM that signs access tokens; required in production"
     )

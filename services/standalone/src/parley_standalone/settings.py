@@ -33,7 +33,7 @@ class PlatformSettings:
         peer = {"service_token": secrets.token_urlsafe(32), "auth_address": NOT_YET, **shared}
         return cls(
             base=Settings.load(**shared),
-            auth=AuthSettings.load(**shared),
+            auth=AuthSettings.load(mongo_url=None, **shared),
             conversation=ConversationSettings.load(**peer),
             worker=WorkerSettings.load(conversation_address=NOT_YET, **peer, **_given(worker_model=model)),
             gateway=GatewaySettings.load(conversation_address=NOT_YET, **peer, **_given(gateway_port=port)),

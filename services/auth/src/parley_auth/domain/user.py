@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from parley_kit.errors import BadInput
+from parley_kit.ids import new_id
 
 MAX_EMAIL = 254
 MAX_LOCAL_PART = 64
@@ -31,6 +32,11 @@ class Account:
 
     user: User
     password_hash: str = field(repr=False)
+
+
+def new_user(email: str, display_name: str, now: datetime) -> User:
+    """A user as of now, to the millisecond: what every store keeps, so that no later reading differs."""
+    return User(new_id(), email, display_name, now.replace(microsecond=now.microsecond // 1000 * 1000))
 
 
 def canonical_email(text: str) -> str:

@@ -13,6 +13,7 @@ from parley_auth.domain.user import (
     canonical_email,
     check_display_name,
     check_password,
+    new_user,
     parse_email,
 )
 from parley_auth.handlers.sessions import Sessions
@@ -20,7 +21,6 @@ from parley_auth.ports import Passwords, Users
 from parley_auth.throttle import Throttle
 from parley_kit.clock import Clock
 from parley_kit.errors import Overloaded, Unauthenticated
-from parley_kit.ids import new_id
 
 
 class Accounts:
@@ -39,7 +39,7 @@ class Accounts:
         check_password(password)
         check_display_name(display_name)
         await self._throttle.sign_up(address)
-        user = User(new_id(), email, display_name, self._clock.now())
+        user = new_user(email, display_name, self._clock.now())
         await self._users.add(Account(user, await self._passwords.hash(password)))
         return await self._sessions.start(user)
 
