@@ -1,0 +1,116 @@
+"""Apache Kafka: one KRaft node, broker and controller at once."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import subprocess
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from parley_kit.settings import ConfigError
+from parley_local.folders import copy_resource, make_folder, write
+from parley_local.jars import jar_set
+from parley_local.java import find_java
+from parley_local.program import NotReady, Program
+
+FORMAT_SECONDS = 60
+CHECK_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kafka:
+    """Topics are made by their owners, never by a typing error. An acknowledged record is in the page cache:
+    it survives the death of the process, as three replicas would let it survive that of the machine.
+    """
+
+    folder: Path
+    port: int
+    controller_port: int
+
+    @property
+    def name(self) -> str:
+        return "kafka"
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def prepare(self) -> Program:
+        java = str(find_java())
+        classes = f"{jar_set('kafka').install()}/*"
+        logging = copy_resource("kafka", "log4j2.xml", make_folder(self.folder))
+        properties = write(self.folder / "server.properties", self.properties())
+        base = (java, "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Dlog4j2.configurationFile={logging}", "-cp", classes)
+        if not (self.folder / "data" / "meta.properties").exists():
+            _format([*base, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+        heap = ("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError")
+        return Program(self.name, (base[0], *heap, *base[1:], "kafka.Kafka", str(properties)), self.folder)
+
+    def properties(self) -> str:
+        """Its configuration. One node, so every internal topic has one replica; no waiting for more members."""
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": self.folder / "data",
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 10,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "group.initial.rebalance.delay.ms": 0,
+            # A static member that was killed comes back within its session; below 6 s the broker refuses a session.
+            "group.min.session.timeout.ms": 1000,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        }
+        return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+    def check(self) -> None:
+        """Asks for the cluster's metadata. In a thread of its own: the caller may live in an event loop."""
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(_describe_cluster, self.address).result()
+
+
+def _cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "x")
+
+
+def _format(command: list[str]) -> None:
+    try:
+        subprocess.run(command, capture_output=True, timeout=FORMAT_SECONDS, check=True)
+    except subprocess.CalledProcessError as error:
+        said = (error.stdout + error.stderr).decode(errors="replace").strip()
+        raise ConfigError(f"Kafka's storage could not be formatted:\n{said}") from None
+
+
+def _describe_cluster(address: str) -> None:
+    from aiokafka.admin import AIOKafkaAdminClient
+    from aiokafka.errors import KafkaError
+
+    async def ask() -> None:
+        client = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=int(CHECK_SECONDS * 1000))
+        try:
+            await client.start()
+            await client.list_topics()
+        finally:
+            await client.close()
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(asyncio.wait_for(ask(), CHECK_SECONDS))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise NotReady(f"Kafka: {error!r}") from error
+    finally:
+        loop.close()

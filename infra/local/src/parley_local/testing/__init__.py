@@ -1,0 +1,61 @@
+"""Real servers for tests: a pytest plugin with one fixture a server, started when first asked for.
+
+PARLEY_TEST_KAFKA, _REDIS, _MONGO and _CASSANDRA name servers that run already; then none is started. Tests share a
+server for the session and keep apart by their own topics, keys, databases and keyspaces. A test that kills servers
+starts its own with `run_server`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from parley_local import servers
+from parley_local.ports import Ports
+from parley_local.program import PortOf, Server
+from parley_local.testing.process import ServerProcess, run_server
+
+__all__ = ["ServerProcess", "cassandra", "kafka", "mongo_url", "redis_url", "run_server"]
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of Kafka."""
+    with _served("PARLEY_TEST_KAFKA", servers.kafka, tmp_path_factory) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """redis://host:port/0."""
+    with _served("PARLEY_TEST_REDIS", servers.redis, tmp_path_factory) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """mongodb://host:port."""
+    with _served("PARLEY_TEST_MONGO", servers.mongodb, tmp_path_factory) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of Cassandra."""
+    with _served("PARLEY_TEST_CASSANDRA", servers.cassandra, tmp_path_factory) as address:
+        yield address
+
+
+@contextmanager
+def _served(variable: str, make: Callable[[Path, PortOf], Server], folders: pytest.TempPathFactory) -> Iterator[str]:
+    if given := os.environ.get(variable):
+        yield given
+        return
+    folder = folders.mktemp("server")
+    server = make(folder, Ports())
+    with run_server(server, folder / f"{server.name}.log") as process:
+        yield process.address
