@@ -7,82 +7,69 @@ import random
 from pathlib import Path
 
 import pytest
-from support.agent import Agent
-from support.graphql import Json, open_http
-from support.history import History, violations
+from chaos.auditor import Auditor
+from chaos.checker import violations
+from chaos.exchange import Caller, Exchange
+from chaos.operation import Operation
+from chaos.record import open_record
+from support.graphql import open_http
 from support.people import Person, sign_up
 from support.platform import SCRIPTED, Platform, free_port, start_platform
 
 ROUNDS = 30
 SEED = 20260117
-AGENTS_PER_ROUND = 3
+EXCHANGES_PER_ROUND = 3
 SETTINGS = {**SCRIPTED, "PARLEY_LEASE_SECONDS": "3", "PARLEY_SWEEP_SECONDS": "0.2"}
 LAST_WORDS_SECONDS = 60.0
-
-EVERYTHING = """
-query ($id: ID!) { conversation(id: $id) { messages { edges { node { siblingIds } } } } }
-"""
-MESSAGE = "query ($id: ID!) { node(id: $id) { ... on Message { id role content generation { id } } } }"
 
 
 @pytest.mark.timeout(420)
 async def test_thirty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     chance, port, data = random.Random(SEED), free_port(), tmp_path / "data"
-    agents: dict[str, Agent] = {}
-    async with open_http(f"http://127.0.0.1:{port}") as http, asyncio.TaskGroup() as running:
-        with start_platform(data, port=port, settings=SETTINGS) as platform:
-            ada = await sign_up(http)
-            platform.kill()
-        for number in range(ROUNDS):
-            with start_platform(data, port=port, settings=SETTINGS, ready=False) as platform:
-                if number % 5 == 4:  # now and then it does not even get to its feet
-                    await asyncio.sleep(chance.uniform(0.3, 1.5))
-                else:
-                    await asyncio.to_thread(platform.wait_until_ready)
-                    for agent in await _new_agents(ada, chance, agents):
-                        running.create_task(agent.run())
-                    await asyncio.sleep(chance.uniform(0.0, 0.8))
+    exchanges: list[Exchange] = []
+    with open_record(tmp_path / "history.jsonl") as recorder:
+        async with open_http(f"http://127.0.0.1:{port}") as http, asyncio.TaskGroup() as running:
+            with start_platform(data, port=port, settings=SETTINGS) as platform:
+                ada = await sign_up(http)
                 platform.kill()
-        with start_platform(data, port=port, settings=SETTINGS, ready=False) as platform:
-            history = await _the_end(platform, ada, agents)
-    assert violations(history) == []
-    assert len(history.acknowledged) == len(history.readings) == len(agents)
-    assert _restarts(history) >= ROUNDS // 3  # else the kills came too late to prove anything
+            caller = Caller([http], ada.token, recorder, chance)
+            for number in range(ROUNDS):
+                with start_platform(data, port=port, settings=SETTINGS, ready=False) as platform:
+                    if number % 5 == 4:  # now and then it does not even get to its feet
+                        await asyncio.sleep(chance.uniform(0.3, 1.5))
+                    else:
+                        await asyncio.to_thread(platform.wait_until_ready)
+                        for exchange in await _new_exchanges(ada, caller, len(exchanges)):
+                            exchanges.append(exchange)
+                            running.create_task(exchange.run())
+                        await asyncio.sleep(chance.uniform(0.0, 0.8))
+                    recorder.record("nemesis", "invoke", "fault", kind="kill", target="platform")
+                    platform.kill()
+                    recorder.record("nemesis", "ok", "fault", kind="kill", target="platform")
+            with start_platform(data, port=port, settings=SETTINGS, ready=False) as platform:
+                await _the_end(platform, caller, exchanges)
+    assert violations(recorder.operations) == []
+    assert len({it.generation for it in exchanges}) == len(exchanges)
+    assert _restarts(recorder.operations) >= ROUNDS // 3  # else the kills came too late to prove anything
 
 
-async def _new_agents(ada: Person, chance: random.Random, agents: dict[str, Agent]) -> list[Agent]:
-    """Each with a conversation of its own."""
-    added = []
-    for _ in range(AGENTS_PER_ROUND):
-        conversation, content = await ada.create(), f"message {len(agents)}"
-        transport = chance.choice(["ws", "sse"])
-        agent = Agent(ada.http, ada.token, conversation, content, chance.randrange(20, 120), transport)
-        agents[conversation] = agent
-        added.append(agent)
+async def _new_exchanges(ada: Person, caller: Caller, number: int) -> list[Exchange]:
+    """Each in a conversation of its own."""
+    chance, added = caller.chance, []
+    for index in range(number, number + EXCHANGES_PER_ROUND):
+        conversation, transport = await ada.create(), chance.choice(["ws", "sse"])
+        content, tokens = f"message {index}", chance.randrange(20, 120)
+        added.append(Exchange(caller, f"client-{index}", conversation, content, tokens, transport))
     return added
 
 
-async def _the_end(platform: Platform, ada: Person, agents: dict[str, Agent]) -> History:
-    """Let every agent finish, then look at all that is stored."""
+async def _the_end(platform: Platform, caller: Caller, exchanges: list[Exchange]) -> None:
+    """Let every exchange finish, then look at all that is stored."""
     await asyncio.to_thread(platform.wait_until_ready)
     async with asyncio.timeout(LAST_WORDS_SECONDS):
-        await asyncio.gather(*(agent.done.wait() for agent in agents.values()))
-    history = History()
-    for conversation, agent in agents.items():
-        agent.tell(history)
-        history.messages[conversation] = await _stored(ada, conversation)
-        assert agent.acknowledged is not None
-        generation_id = agent.acknowledged.generation_id
-        history.generations[generation_id] = await ada.generation(generation_id)
-    return history
+        await asyncio.gather(*(exchange.done.wait() for exchange in exchanges))
+    await Auditor(caller).look({it.conversation: [it.generation] for it in exchanges if it.generation})
 
 
-async def _stored(ada: Person, conversation: str) -> list[Json]:
-    """Every message of the branch and, to find doubles, every sibling of one."""
-    edges = (await ada.data(EVERYTHING, id=conversation))["conversation"]["messages"]["edges"]
-    ids = [sibling for edge in edges for sibling in edge["node"]["siblingIds"]]
-    return [(await ada.data(MESSAGE, id=message_id))["node"] for message_id in ids]
-
-
-def _restarts(history: History) -> int:
-    return sum(event["__typename"] == "GenerationRestarted" for reading in history.readings for event in reading.events)
+def _restarts(operations: list[Operation]) -> int:
+    return sum("restarted" in event for operation in operations for event in operation.value.get("events", []))
