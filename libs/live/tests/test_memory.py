@@ -6,8 +6,8 @@ import pytest
 
 from parley_kit.clock import ManualClock
 from parley_live import Delta, Rate
+from parley_live.listeners import BACKLOG
 from parley_live.memory import MemoryLive
-from parley_live.memory.cancels import BACKLOG
 from parley_live.testing.contract import LiveContract
 from parley_live.testing.harness import Advance
 

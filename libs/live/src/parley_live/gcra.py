@@ -8,14 +8,19 @@ from parley_live.base import Rate
 MICROSECONDS = 1_000_000
 
 
+def check(rate: Rate, cost: int) -> None:
+    """Raises BadInput for a cost that `rate` can never admit."""
+    if not 1 <= cost <= rate.limit:
+        raise BadInput(f"a cost of {cost} is never admitted at {rate.limit} in {rate.seconds} s", field="cost")
+
+
 def take(due: int, now: int, rate: Rate, cost: int) -> tuple[int, int]:
     """The bucket after asking for `cost` at `now` (µs), and the wait (µs): 0 when admitted, else nothing was taken.
 
     `due` is when the bucket is full again, in µs times `rate.limit`: in that unit one admission costs a whole number.
     A bucket that was never used is due at 0.
     """
-    if not 1 <= cost <= rate.limit:
-        raise BadInput(f"a cost of {cost} is never admitted at {rate.limit} in {rate.seconds} s", field="cost")
+    check(rate, cost)
     price = round(rate.seconds * MICROSECONDS)
     start = now * rate.limit
     after = max(due, start) + cost * price

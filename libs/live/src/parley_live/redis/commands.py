@@ -1,0 +1,148 @@
+"""Commands to one server: whatever is asked in one turn of the event loop travels as one pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from time import monotonic
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ResponseError
+
+from parley_kit.errors import Unavailable
+from parley_live.redis import metrics
+from parley_live.redis.connector import AWAY, Connector
+from parley_live.redis.scripts import Script
+
+Argument = str | bytes | int
+
+LANES = 2
+"""Connections, so that one long reply does not hold up everything else."""
+PIPELINE = 256
+WAITING = 10_000
+"""Commands that may wait for a lane; more is a server that does not keep up."""
+LANE_SECONDS = 1.2
+PATIENCE_SECONDS = 1.5
+"""From the asking to Unavailable. Above LANE_SECONDS, so that most are told why."""
+
+
+class _Command:
+    __slots__ = ("arguments", "reply")
+
+    def __init__(self, arguments: tuple[Argument, ...]) -> None:
+        self.arguments = arguments
+        self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def answer(self, value: object) -> None:
+        if not self.reply.done():
+            self.reply.set_result(value)
+
+
+class Commands:
+    """Asks and awaits, while `run` runs. Nothing is sent twice: who asks decides whether to ask again."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._waiting: asyncio.Queue[_Command] = asyncio.Queue(WAITING)
+
+    async def execute(self, name: str, *arguments: Argument) -> Any:
+        """The reply to a command, in bytes. name: for the metrics. Raises Unavailable within 2 s."""
+        return await self._timed(name, self._ask(arguments))
+
+    async def evaluate(self, script: Script, *arguments: Argument) -> Any:
+        """The reply to a script, whose keys come first. Raises Unavailable within 2 s."""
+        return await self._timed(script.name, self._evaluate(script, arguments))
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(LANES):
+                tasks.create_task(self._lane(), name=f"redis {self._connector.name}")
+
+    async def _timed(self, name: str, asking: Awaitable[Any]) -> Any:
+        started = monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                reply = await asking
+        except (*AWAY, Unavailable) as error:
+            metrics.UNAVAILABLE.labels(name).inc()
+            raise away(self._connector.name, error) from error
+        metrics.COMMAND_SECONDS.labels(name).observe(monotonic() - started)
+        return reply
+
+    async def _evaluate(self, script: Script, arguments: tuple[Argument, ...]) -> Any:
+        try:
+            return await self._ask(("EVALSHA", script.sha, script.keys, *arguments))
+        except NoScriptError:  # a server that was restarted
+            return await self._ask(("EVAL", script.text, script.keys, *arguments))
+
+    async def _ask(self, arguments: tuple[Argument, ...]) -> Any:
+        command = _Command(arguments)
+        try:
+            self._waiting.put_nowait(command)
+        except asyncio.QueueFull:
+            raise Unavailable(f"{WAITING} commands wait already") from None
+        reply = await command.reply
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    async def _lane(self) -> None:
+        lane = _Lane(self._connector)
+        try:
+            while True:
+                pipeline = [await self._waiting.get()]
+                while len(pipeline) < PIPELINE and not self._waiting.empty():
+                    pipeline.append(self._waiting.get_nowait())
+                if wanted := [command for command in pipeline if not command.reply.done()]:
+                    await lane.deliver(wanted)
+        finally:
+            await lane.close()
+
+
+class _Lane:
+    """One connection, opened when it is needed."""
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._connection: AbstractConnection | None = None
+
+    async def deliver(self, pipeline: list[_Command]) -> None:
+        """Every command is answered: with its reply, or with why there is none."""
+        failure: Exception = ConnectionError("closing")
+        try:
+            async with asyncio.timeout(LANE_SECONDS):
+                await self._deliver(pipeline)
+        except AWAY as error:
+            failure = error
+            await self.close()
+        finally:
+            for command in pipeline:
+                command.answer(failure)
+
+    async def _deliver(self, pipeline: list[_Command]) -> None:
+        connection = await self._connected()
+        packed = connection.pack_commands([command.arguments for command in pipeline])
+        await connection.send_packed_command(packed, check_health=False)
+        for command in pipeline:
+            try:
+                command.answer(await connection.read_response(disable_decoding=True))
+            except ResponseError as error:
+                command.answer(error)
+
+    async def _connected(self) -> AbstractConnection:
+        if self._connection is not None and await self._connection.can_read():
+            await self.close()  # the server has closed it, or says what nobody asked for
+        if self._connection is None:
+            self._connection = await self._connector.connect()
+        return self._connection
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.disconnect(nowait=True)
+
+
+def away(name: str, error: BaseException) -> Unavailable:
+    """Redis is away, as callers are told."""
+    return Unavailable(f"Redis at {name} is away: {error or type(error).__name__}")

@@ -1,0 +1,105 @@
+"""Token streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from parley_kit.errors import BadInput
+from parley_live.base import Delta, Entry, Fenced
+from parley_live.redis import codec, metrics, scripts
+from parley_live.redis.codec import Position
+from parley_live.redis.commands import Argument
+from parley_live.redis.servers import Server, Servers
+from parley_live.redis.watches import Watch
+
+FENCED, GAP = -1, -2
+
+
+class RedisTokenStreams:
+    """Everything of a generation is on one server. An append may be repeated after Unavailable: it is written once.
+
+    Beyond the port: deltas that leave a gap are BadInput, and a stream that was trimmed behind our back is a lost one.
+    """
+
+    def __init__(self, servers: Servers, prefix: str, retention: float, lifetime: float) -> None:
+        self._servers = servers
+        self._prefix = prefix
+        self._retention = round(retention * 1000)
+        self._lifetime = round(lifetime * 1000)
+
+    async def raise_fence(self, generation_id: str, attempt: int) -> Sequence[Delta] | None:
+        commands = self._servers.of(generation_id).commands
+        reply = await commands.evaluate(scripts.FENCE, *self._keys(generation_id), attempt, self._lifetime)
+        if reply == 0:
+            metrics.FENCED.labels("fence").inc()
+            raise Fenced
+        if reply is None:
+            return None
+        return [entry.value for entry in codec.entries(reply) if isinstance(entry.value, Delta)]
+
+    async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
+        if not deltas:
+            return
+        if len({delta.attempt for delta in deltas}) > 1:
+            raise BadInput("deltas of several attempts", field="deltas")
+        packed: list[Argument] = []
+        for delta in deltas:
+            packed += (delta.began, delta.offset, len(delta.text), codec.encode(delta))
+        commands = self._servers.of(generation_id).commands
+        keys = self._keys(generation_id)
+        new: int = await commands.evaluate(scripts.APPEND, *keys, deltas[0].attempt, self._lifetime, *packed)
+        _judge(new)
+        metrics.APPENDED.inc(new)
+        metrics.REPEATED.inc(len(deltas) - new)
+
+    async def end(self, generation_id: str) -> None:
+        commands = self._servers.of(generation_id).commands
+        new: int = await commands.evaluate(scripts.END, *self._keys(generation_id), self._retention, codec.END)
+        metrics.APPENDED.inc(new)
+
+    async def read(self, generation_id: str, position: str | None, timeout: float, most: int = 256) -> Sequence[Entry]:
+        start = Position.parse(position)
+        if most < 1:
+            raise BadInput("most must be at least 1", field="most")
+        give_up = asyncio.get_running_loop().time() + timeout
+        server = self._servers.of(generation_id)
+        with server.watches.watching(self._keys(generation_id)[0].encode()) as watch:
+            while True:
+                await watch.until_joined()
+                entries: Sequence[Entry] | None = watch.tail.after(start, most)
+                if entries is None:
+                    version = watch.version
+                    entries = await self._ask(server, watch, generation_id, start, most)
+                    if not entries and watch.version != version:
+                        continue
+                if entries or not await watch.changed(give_up):
+                    return entries
+
+    async def _ask(
+        self, server: Server, watch: Watch, generation_id: str, start: Position, most: int
+    ) -> Sequence[Entry]:
+        """Ask once for all readers who are at the same place: after a push, or a reconnect, they all come at once."""
+        question = (watch.version, start, most)
+        task = watch.asked.get(question)
+        if task is None:
+            task = watch.asked[question] = asyncio.create_task(self._fetch(server, generation_id, start, most))
+            task.add_done_callback(lambda _: watch.asked.pop(question))
+        return await asyncio.shield(task)
+
+    async def _fetch(self, server: Server, generation_id: str, start: Position, most: int) -> Sequence[Entry]:
+        keys = self._keys(generation_id)
+        return codec.entries(await server.commands.evaluate(scripts.READ, *keys, start.born, start.index, most))
+
+    def _keys(self, generation_id: str) -> tuple[str, str]:
+        """The braces put both into one slot."""
+        stream = f"{self._prefix}gen:{{{generation_id}}}"
+        return stream, f"{stream}:attempt"
+
+
+def _judge(new: int) -> None:
+    if new == FENCED:
+        metrics.FENCED.labels("append").inc()
+        raise Fenced
+    if new == GAP:
+        raise BadInput("deltas do not follow what was streamed", field="deltas")
