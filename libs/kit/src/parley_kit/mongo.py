@@ -1,6 +1,8 @@
 """MongoDB for asyncio: majority writes and reads, our errors, and migrations in order.
 
 Single documents only: nothing here offers a transaction (https://www.mongodb.com/docs/manual/core/write-operations-atomicity/).
+The driver is PyMongo's own asyncio client. Motor, which it replaces, lends each call one of a few threads: behind a
+server that hangs, calls would wait for a thread without any timeout.
 """
 
 from __future__ import annotations
@@ -11,19 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
+import pymongo
 from bson.codec_options import CodecOptions
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
-from pymongo import ReadPreference
-from pymongo.errors import (
-    AutoReconnect,
-    ConnectionFailure,
-    DuplicateKeyError,
-    ExecutionTimeout,
-    NetworkTimeout,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-    WTimeoutError,
-)
+from pymongo import AsyncMongoClient, ReadPreference
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -31,12 +25,13 @@ from parley_kit.errors import Unavailable
 from parley_kit.settings import ConfigError
 
 Document = dict[str, Any]
-Mongo = AsyncIOMotorDatabase[Document]
+Mongo = AsyncDatabase[Document]
 
-SELECT_MS, CONNECT_MS, SOCKET_MS = 1500, 1500, 1800
-"""A call that finds no server is Unavailable within 2 s. A dead socket is given up in the same time."""
-WRITE_MS = 1500
-AWAY = (AutoReconnect, ConnectionFailure, ExecutionTimeout, NetworkTimeout, ServerSelectionTimeoutError, WTimeoutError)
+SELECT_MS, CONNECT_MS, CALL_MS = 1500, 1500, 1800
+"""A call ends within CALL_MS: finding a server, a free connection, all retries and the answer, in all."""
+MIGRATION_SECONDS = 60.0
+"""For one step of a schema: an index over many documents takes longer than a call may."""
+AWAY_LABELS = ("RetryableWriteError", "RetryableReadError", "TransientTransactionError")
 
 
 @asynccontextmanager
@@ -46,27 +41,25 @@ async def open_mongo(url: str, database: str) -> AsyncIterator[Mongo]:
     Raises ConfigError for what is no MongoDB URL.
     """
     try:
-        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+        client: AsyncMongoClient[Document] = AsyncMongoClient(
             url,
+            timeoutMS=CALL_MS,
             serverSelectionTimeoutMS=SELECT_MS,
             connectTimeoutMS=CONNECT_MS,
-            socketTimeoutMS=SOCKET_MS,
             retryWrites=True,
             retryReads=True,
             uuidRepresentation="standard",
         )
     except (PyMongoError, ValueError) as error:
         raise ConfigError(f"PARLEY_MONGO_URL: {error}") from None
-    try:
+    async with client:
         yield client.get_database(
             database,
             codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
             read_preference=ReadPreference.PRIMARY,
-            write_concern=WriteConcern(w="majority", wtimeout=WRITE_MS, j=True),
+            write_concern=WriteConcern(w="majority", j=True),
             read_concern=ReadConcern("majority"),
         )
-    finally:
-        client.close()
 
 
 @contextmanager
@@ -76,8 +69,15 @@ def mongo_errors() -> Iterator[None]:
         yield
     except DuplicateKeyError:
         raise
-    except AWAY as error:
+    except PyMongoError as error:
+        if not _away(error):
+            raise
         raise Unavailable(f"MongoDB is away: {type(error).__name__}") from error
+
+
+def _away(error: PyMongoError) -> bool:
+    """Whether the same call may succeed later: no connection, no time left, or a server that is changing its role."""
+    return isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, AWAY_LABELS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,5 +97,6 @@ async def migrate(db: Mongo, migrations: Sequence[Migration]) -> None:
         done = {document["_id"] async for document in db.migrations.find({}, {"_id": 1})}
         for migration in migrations:
             if migration.name not in done:
-                await migration.apply(db)
+                with pymongo.timeout(MIGRATION_SECONDS):
+                    await migration.apply(db)
                 await db.migrations.update_one({"_id": migration.name}, {"$setOnInsert": {"version": 1}}, upsert=True)
