@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ReturnDocument
+from pymongo.asynchronous.collection import AsyncCollection
 
 from parley_auth.domain.family import Family, RefreshToken
 from parley_kit.mongo import Document, Mongo, mongo_errors
@@ -76,7 +76,7 @@ class MongoRefreshFamilies:
         await self._tokens.delete_many({"_id": {"$in": [it["_id"] for it in expired if it["family_id"] in going]}})
 
 
-async def _put(collection: AsyncIOMotorCollection[Document], document: Document) -> None:
+async def _put(collection: AsyncCollection[Document], document: Document) -> None:
     """Insert, or find it there already: ids are drawn anew for each document, so it is the same one."""
     await collection.update_one({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
 
