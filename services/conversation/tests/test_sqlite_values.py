@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley_conversation.adapters.sqlite.codec import from_outbox, to_instant, to_outbox, to_seconds
-from parley_conversation.adapters.sqlite.words import LONGEST_WORD, words_of
 from parley_conversation.domain.generation import AppendMessage
+from parley_conversation.domain.words import LONGEST_WORD, words_of
 from parley_conversation.testing.harness import message
 
 INSTANTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - of UTC

@@ -7,18 +7,13 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import partial
 
 from parley_conversation.adapters.sqlite.codec import from_generation, to_generation, to_seconds
 from parley_conversation.adapters.sqlite.deletion import ROWS, delete_in_turns
-from parley_conversation.domain.generation import (
-    Debt,
-    Generation,
-    Outcome,
-    RequestInference,
-    State,
-)
+from parley_conversation.domain import transitions
+from parley_conversation.domain.generation import Generation, Outcome
 from parley_conversation.ports import Renewal
-from parley_kit.ids import new_id
 from parley_kit.sqlite import Database
 
 _COLUMNS = tuple(field.name for field in fields(Generation))
@@ -82,25 +77,13 @@ class SqliteGenerations:
     async def claim(
         self, generation_id: str, worker_id: str, now: datetime, lease_until: datetime
     ) -> Generation | None:
-        def rule(it: Generation) -> Generation | None:
-            free = it.state is State.QUEUED or (it.state is State.RUNNING and _lease_is_out(it, now))
-            if not free or it.cancel_requested_at or it.used_up or it.deadline <= now:
-                return None
-            return replace(
-                it, state=State.RUNNING, attempt=it.attempt + 1, worker_id=worker_id, lease_until=lease_until
-            )
-
-        return await self._change(generation_id, rule, now)
+        return await self._change(generation_id, lambda it: transitions.claim(it, worker_id, now, lease_until), now)
 
     async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
         def run(db: sqlite3.Connection) -> list[Renewal]:
             renewed = []
             for generation_id, attempt in leases.items():
-
-                def rule(it: Generation, attempt: int = attempt) -> Generation | None:
-                    held = it.state is State.RUNNING and it.worker_id == worker_id and it.attempt == attempt
-                    return replace(it, lease_until=lease_until) if held else None
-
+                rule = partial(transitions.renew, worker_id=worker_id, attempt=attempt, lease_until=lease_until)
                 changed = _apply(db, generation_id, rule, None)
                 if changed is not None:
                     renewed.append(Renewal(generation_id, changed.cancel_requested_at is not None))
@@ -109,52 +92,21 @@ class SqliteGenerations:
         return await self._database.write(run)
 
     async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:
-        def rule(it: Generation) -> Generation | None:
-            if it.state is not State.RUNNING or it.attempt != attempt:
-                return None
-            free = replace(it, state=State.QUEUED, worker_id=None, lease_until=None)
-            return _asked_again(replace(free, handed_back=it.handed_back + handed_back), now)
-
+        rule = partial(transitions.requeue, attempt=attempt, now=now, handed_back=handed_back)
         return await self._change(generation_id, rule, now) is not None
 
     async def request_again(self, generation_id: str, now: datetime) -> bool:
-        def rule(it: Generation) -> Generation | None:
-            return _asked_again(it, now) if it.state is State.QUEUED else None
-
-        return await self._change(generation_id, rule, now) is not None
+        return await self._change(generation_id, lambda it: transitions.request_again(it, now), now) is not None
 
     async def request_cancel(self, generation_id: str, now: datetime) -> Generation | None:
-        def rule(it: Generation) -> Generation | None:
-            return None if it.state.terminal else replace(it, cancel_requested_at=it.cancel_requested_at or now)
-
-        return await self._change(generation_id, rule)
+        return await self._change(generation_id, lambda it: transitions.request_cancel(it, now))
 
     async def finish(self, generation_id: str, attempt: int, outcome: Outcome) -> Generation | None:
-        def rule(it: Generation) -> Generation | None:
-            if it.state.terminal or it.attempt != attempt:
-                return None
-            return replace(
-                it,
-                state=outcome.state,
-                began_attempt=outcome.began_attempt,
-                finished_at=outcome.finished_at,
-                finish_reason=outcome.finish_reason,
-                usage=outcome.usage,
-                failure=outcome.failure,
-                worker_id=None,
-                lease_until=None,
-                outbox=_without_requests(it.outbox) + outcome.outbox,
-            )
-
+        rule = partial(transitions.finish, attempt=attempt, outcome=outcome)
         return await self._change(generation_id, rule, outcome.finished_at)
 
     async def fence(self, generation_id: str, attempt: int) -> Generation | None:
-        def rule(it: Generation) -> Generation | None:
-            if it.state.terminal or it.attempt != attempt:
-                return None
-            return replace(it, attempt=attempt + 1, worker_id=None, lease_until=None)
-
-        return await self._change(generation_id, rule)
+        return await self._change(generation_id, lambda it: transitions.fence(it, attempt))
 
     async def settle(self, generation_id: str, debt_id: str, answer_stored: bool = False) -> None:
         def rule(it: Generation) -> Generation | None:
@@ -199,16 +151,3 @@ def _apply(db: sqlite3.Connection, generation_id: str, rule: Rule, now: datetime
     if changed is not None:
         db.execute(_UPDATE, {**from_generation(changed), "changed_at": to_seconds(now)})
     return changed
-
-
-def _lease_is_out(generation: Generation, now: datetime) -> bool:
-    return generation.lease_until is None or generation.lease_until <= now
-
-
-def _without_requests(outbox: tuple[Debt, ...]) -> tuple[Debt, ...]:
-    return tuple(debt for debt in outbox if not isinstance(debt, RequestInference))
-
-
-def _asked_again(generation: Generation, now: datetime) -> Generation:
-    outbox = (*_without_requests(generation.outbox), RequestInference(new_id()))
-    return replace(generation, queued_at=now, outbox=outbox)

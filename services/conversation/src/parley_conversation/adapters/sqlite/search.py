@@ -9,11 +9,9 @@ import sqlite3
 from collections.abc import Iterable
 
 from parley_conversation.adapters.sqlite.deletion import ROWS
-from parley_conversation.adapters.sqlite.words import words_of
+from parley_conversation.domain.words import terms_of, words_of
 
 TITLE_SEQ = 0
-MOST_TERMS = 16
-MOST_CHARACTERS = 400
 
 _OWNER = "SELECT owner_id FROM conversations WHERE id = ?"
 _ADD_NUMBER = "INSERT INTO word_owners (owner_id) VALUES (?) ON CONFLICT DO NOTHING"
@@ -47,14 +45,14 @@ def forget_some(db: sqlite3.Connection, conversation_id: str) -> int:
 def expressions(db: sqlite3.Connection, owner_id: str, text: str) -> list[str]:
     """A MATCH expression for each term of what a user typed; the last may be the beginning of a word.
 
-    A term is what stands between blanks; its words stand together. Words are letters and digits and are quoted, so
-    nothing of it is ever FTS5 syntax. Empty when there is nothing to find.
+    Words are letters and digits and are quoted, so nothing of it is ever FTS5 syntax. Empty when there is nothing to
+    find.
     """
     number = _number(db, owner_id)
-    terms = [term for term in map(words_of, text[:MOST_CHARACTERS].split()) if term]
+    terms = terms_of(text)
     if number is None or not terms:
         return []
-    phrases = [f'"{_owned(number, term)}"' for term in terms[:MOST_TERMS]]
+    phrases = [f'"{_owned(number, term)}"' for term in terms]
     return [*phrases[:-1], phrases[-1] + " *"]
 
 

@@ -6,6 +6,8 @@ import re
 import unicodedata
 
 LONGEST_WORD = 64
+MOST_TERMS = 16
+MOST_CHARACTERS = 400
 
 _WORD = re.compile(r"[^\W_]+")
 # Scripts written without spaces between words: each of their signs is a word, and a longer one is a phrase. Thai to
@@ -22,6 +24,15 @@ def words_of(text: str) -> list[str]:
     if not text.isascii():
         text = _UNSPACED.sub(r" \g<0> ", _without_accents(text))
     return [word[:LONGEST_WORD] for word in _WORD.findall(text.casefold())]
+
+
+def terms_of(search: str) -> list[list[str]]:
+    """What a user typed: a term is what stands between blanks, and its words stand together, in their order.
+
+    Each term is needed; the last one may be the beginning of a word. Empty when there is nothing to find.
+    """
+    terms = [term for term in map(words_of, search[:MOST_CHARACTERS].split()) if term]
+    return terms[:MOST_TERMS]
 
 
 def _without_accents(text: str) -> str:
