@@ -88,8 +88,8 @@ class PausableConsumer:
     async def settle(self, delivery: Delivery) -> None:
         await self._consumer.settle(delivery)
 
-    async def reject(self, delivery: Delivery, reason: str) -> None:
-        await self._consumer.reject(delivery, reason)
+    async def reject(self, delivery: Delivery, reason: str, error: str) -> None:
+        await self._consumer.reject(delivery, reason, error)
 
 
 class LateWrites:

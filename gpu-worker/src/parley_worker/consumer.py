@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 from parley_bus.base import Consumer, Delivery
@@ -22,6 +23,8 @@ log = get_logger(__name__)
 FETCH_SECONDS = 1.0
 READY_POLL_SECONDS = 0.1
 DRAIN_SECONDS = 5.0
+FIRST_DELAY = 0.1
+LONGEST_DELAY = 5.0
 
 Answerer = Callable[[InferenceRequested, Assignment, Lease], Awaitable[None]]
 
@@ -48,6 +51,7 @@ class RequestConsumer:
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
+        self._closing = False
 
     async def run(self) -> None:
         """Fetch until cancelled. Raises Unavailable while the bus is away; what is in hand goes on."""
@@ -57,6 +61,7 @@ class RequestConsumer:
 
     async def drain(self) -> None:
         """Hand back what is in hand, so that others go on with it, within 5 s. Call it when `run` has ended."""
+        self._closing = True
         self._assignments.stop_all(Stop.HANDED_BACK)
         if not self._tasks:
             return
@@ -83,12 +88,14 @@ class RequestConsumer:
         self._room.set()
 
     async def _handle(self, delivery: Delivery) -> None:
-        """Never raises: one request cannot hurt the others."""
+        """Never raises: one request cannot hurt the others. Nor does what fails stay owed, holding back the position
+        of its partition: the owner offers it again, or its lease runs out."""
         try:
             with telemetry.span("generation", delivery.record.headers):
                 await self._take(delivery)
         except Exception:
             log.exception("request_failed", topic=delivery.record.topic, offset=delivery.offset)
+            await self._settle(delivery)
 
     async def _take(self, delivery: Delivery) -> None:
         try:
@@ -105,10 +112,15 @@ class RequestConsumer:
                 await self._answer(request, assignment, assignment.lease)
 
     async def _claim(self, delivery: Delivery, request: InferenceRequested, assignment: Assignment) -> None:
+        """What the owner finds wrong with the request is put aside; what is wrong with the owner is not the request's
+        fault, and the owner offers it again while it waits."""
         try:
             settled = await self._claims.claim(request, assignment)
-        except ParleyError as error:
+        except BadInput as error:
             await self._reject(delivery, error)
+        except ParleyError as error:
+            log.error("claim_failed", generation_id=request.generation_id, code=error.code, error=error.message)
+            await self._settle(delivery)
         else:
             if settled:
                 await self._settle(delivery)
@@ -120,5 +132,14 @@ class RequestConsumer:
             log.warning("settle_failed", error=error.message)
 
     async def _reject(self, delivery: Delivery, error: ParleyError) -> None:
+        """For as long as the bus is away, tries again. A worker that closes leaves the record to the next one."""
         log.warning("request_rejected", code=error.code, error=error.message)
-        await self._source.reject(delivery, f"{error.code}: {error.message}")
+        delay = FIRST_DELAY
+        while not self._closing:
+            try:
+                return await self._source.reject(delivery, f"{error.code}: {error.message}", type(error).__name__)
+            except Unavailable as away:
+                log.warning("reject_failed", error=away.message)
+            await self._clock.sleep(random.uniform(0, delay))
+            delay = min(2 * delay, LONGEST_DELAY)
+        return None

@@ -103,7 +103,7 @@ async def test_a_reject_that_cannot_be_published_leaves_the_record_owed() -> Non
         async with bus.subscribe(["topic"], "group") as consumer:
             (bad,) = await consumer.fetch(1, 1)
             with pytest.raises(Unavailable):
-                await consumer.reject(bad, "why")
+                await consumer.reject(bad, "why", "BadInput")
         async with bus.subscribe(["topic"], "group") as consumer:
             assert await consumer.fetch(1, 1) == [bad]
 

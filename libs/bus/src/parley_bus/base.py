@@ -51,10 +51,11 @@ class Consumer(Protocol):
         """
         ...
 
-    async def reject(self, delivery: Delivery, reason: str) -> None:
-        """Publish the raw record to `<topic>.dlq`, then settle.
+    async def reject(self, delivery: Delivery, reason: str, error: str) -> None:
+        """Publish the raw record to `<topic>.dlq`, then settle. `error` is the class of what went wrong.
 
-        Its headers gain `dlq_reason`, `dlq_topic`, `dlq_partition` and `dlq_offset`.
+        Its headers gain `dlq_reason`, `dlq_error`, `dlq_topic`, `dlq_partition` and `dlq_offset`. Raises Unavailable;
+        then the record is still owed.
         """
         ...
 
@@ -65,13 +66,14 @@ class Bus(Protocol):
     async def publish(self, record: Record) -> None:
         """Returns once the bus holds the record as durably as it ever will.
 
-        Raises Unavailable; then the record may or may not be held.
+        Raises Unavailable; then the record may or may not be held. Raises BadInput for one that the bus can never hold.
         """
         ...
 
     def subscribe(self, topics: Sequence[str], group: str) -> AbstractAsyncContextManager[Consumer]:
-        """Join `group`; leaving hands its partitions on at once. Raises Unavailable.
+        """Join `group`; leaving hands its partitions on at once.
 
+        While the bus is away it either raises Unavailable or joins as soon as it can, and `fetch` raises meanwhile.
         A group that is new to a topic starts at the first record that the topic still holds.
         """
         ...

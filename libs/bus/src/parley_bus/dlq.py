@@ -6,12 +6,16 @@ from dataclasses import replace
 
 from parley_bus.base import DLQ_SUFFIX, Delivery, Record
 
+MAX_REASON = 2_000
+"""Characters: a letter must fit where its record did."""
 
-def dead_letter(delivery: Delivery, reason: str) -> Record:
+
+def dead_letter(delivery: Delivery, reason: str, error: str) -> Record:
     """The record for `<topic>.dlq`: key, value and headers as they were, and where it came from and why it is here."""
     record = delivery.record
     origin = {
-        "dlq_reason": reason,
+        "dlq_reason": reason[:MAX_REASON],
+        "dlq_error": error,
         "dlq_topic": record.topic,
         "dlq_partition": str(delivery.partition),
         "dlq_offset": str(delivery.offset),

@@ -97,8 +97,8 @@ class MemoryConsumer:
     async def settle(self, delivery: Delivery) -> None:
         self._group.settle(delivery)
 
-    async def reject(self, delivery: Delivery, reason: str) -> None:
-        await self._bus.publish(dead_letter(delivery, reason))
+    async def reject(self, delivery: Delivery, reason: str, error: str) -> None:
+        await self._bus.publish(dead_letter(delivery, reason, error))
         self._group.settle(delivery)
 
     def _take(self, most: int) -> list[Delivery]:

@@ -141,12 +141,12 @@ class RecordsContract(BusHarness):
         await self.publish(bus, topic, [1], key="one")
         async with bus.subscribe([topic], group) as consumer:
             bad, good = await self.collect(consumer, 2)
-            await consumer.reject(bad, "cannot be decoded")
+            await consumer.reject(bad, "cannot be decoded", "BadInput")
             assert value_of(good) == 1
         async with bus.subscribe([topic], group) as consumer:
             assert values_of(await self.collect(consumer, 1)) == [1]
         async with bus.subscribe([topic + DLQ_SUFFIX], group) as undertaker:
             (letter,) = await self.collect(undertaker, 1)
         origin = {"dlq_topic": topic, "dlq_partition": str(bad.partition), "dlq_offset": str(bad.offset)}
-        headers = {"ce_id": "bad", "dlq_reason": "cannot be decoded", **origin}
+        headers = {"ce_id": "bad", "dlq_reason": "cannot be decoded", "dlq_error": "BadInput", **origin}
         assert letter.record == Record(topic + DLQ_SUFFIX, "one", b"\xff", headers)
