@@ -8,7 +8,7 @@ from pathlib import Path
 from parley_local.folders import copy_resource, make_folder, resource, write
 from parley_local.jars import jar_set
 from parley_local.java import find_java
-from parley_local.program import NotReady, Program
+from parley_local.program import NotReady, Program, require_listener
 
 CHECK_SECONDS = 2.0
 AGENT = "jamm-0.4.0.jar"
@@ -87,6 +87,8 @@ concurrent_compactors: 1
         """Reads a row as a client does."""
         from cassandra.cluster import Cluster, NoHostAvailable
         from cassandra.protocol import ProtocolException
+
+        require_listener(self.port)
 
         cluster = Cluster(
             ["127.0.0.1"], port=self.port, connect_timeout=CHECK_SECONDS, control_connection_timeout=CHECK_SECONDS

@@ -14,7 +14,7 @@ from parley_kit.settings import ConfigError
 from parley_local.folders import copy_resource, make_folder, write
 from parley_local.jars import jar_set
 from parley_local.java import find_java
-from parley_local.program import NotReady, Program
+from parley_local.program import NotReady, Program, require_listener
 
 FORMAT_SECONDS = 60
 CHECK_SECONDS = 2.0
@@ -79,6 +79,7 @@ class Kafka:
 
     def check(self) -> None:
         """Asks for the cluster's metadata. In a thread of its own: the caller may live in an event loop."""
+        require_listener(self.port)
         with ThreadPoolExecutor(1) as pool:
             pool.submit(_describe_cluster, self.address).result()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from parley_kit.settings import ConfigError
 from parley_local.folders import make_folder
-from parley_local.program import NotReady, Program
+from parley_local.program import NotReady, Program, require_listener
 
 CHECK_SECONDS = 2.0
 NOT_YET_INITIALIZED = 94
@@ -63,6 +63,8 @@ class MongoDB:
         """Asks for a primary; a mongod that is new is made the replica set's only member."""
         from pymongo import MongoClient
         from pymongo.errors import PyMongoError
+
+        require_listener(self.port)
 
         milliseconds = int(CHECK_SECONDS * 1000)
         client: MongoClient[dict[str, Any]] = MongoClient(

@@ -55,7 +55,7 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         return True
 
 
-def require_free(port: int, what: str) -> None:
+def require_free(port: int, what: str, host: str) -> None:
     """Raises ConfigError, naming `what` should listen there, when somebody else does."""
-    if not is_free(port):
+    if not is_free(port, host):
         raise ConfigError(f"{what}: port {port} is in use by another program")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,3 +50,11 @@ class Server(Protocol):
     def check(self) -> None:
         """One real call as a client, within about 2 s. Raises NotReady."""
         ...
+
+
+def require_listener(port: int) -> None:
+    """Raises NotReady while nobody listens on the port: far cheaper to learn than by a client of its own."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError as error:
+        raise NotReady(f"port {port}: {error.strerror or error}") from None

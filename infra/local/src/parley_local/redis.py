@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parley_local.folders import make_folder
 from parley_local.java import find_command
-from parley_local.program import NotReady, Program
+from parley_local.program import NotReady, Program, require_listener
 
 CHECK_SECONDS = 2.0
 
@@ -46,6 +46,8 @@ class Redis:
         from redis import RedisError
         from redis.backoff import NoBackoff
         from redis.retry import Retry
+
+        require_listener(self.port)
 
         with Client(
             port=self.port,

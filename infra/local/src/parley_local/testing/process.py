@@ -14,7 +14,7 @@ from pathlib import Path
 from parley_local.program import NotReady, Server
 
 START_SECONDS = 90.0
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
 TAIL_BYTES = 4000
 PR_SET_PDEATHSIG = 1
