@@ -8,9 +8,13 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from parley_auth.settings import AuthSettings
+from parley_bus.kafka import KafkaSettings
 from parley_conversation.settings import ConversationSettings
 from parley_gateway.settings import GatewaySettings
+from parley_kit.service import HealthSettings
 from parley_kit.settings import Settings
+from parley_kit.tls import TlsSettings
+from parley_live.redis import RedisSettings
 from parley_worker.settings import WorkerSettings
 
 SECTIONS: dict[str, type[Settings]] = {
@@ -19,6 +23,10 @@ SECTIONS: dict[str, type[Settings]] = {
     "conversation": ConversationSettings,
     "gateway": GatewaySettings,
     "gpu-worker": WorkerSettings,
+    "Certificates: every service that is its own process": TlsSettings,
+    "Redis: auth, conversation, gateway and gpu-worker as processes of their own": RedisSettings,
+    "Kafka: conversation and gpu-worker as processes of their own": KafkaSettings,
+    "Probes: auth, conversation and gpu-worker as processes of their own": HealthSettings,
 }
 
 
@@ -28,7 +36,7 @@ def page() -> Iterator[str]:
     yield "Environment variables, read once at the start; a bad value stops the start and names the variable."
     yield "Generated from the code by `make settings`; a test holds the two together."
     for title, settings in SECTIONS.items():
-        inherited = Settings.model_fields if settings is not Settings else {}
+        inherited = {name for base in settings.__mro__[1:] if issubclass(base, Settings) for name in base.model_fields}
         yield from ("", f"## {title}", "", "| variable | default | what it does |", "|---|---|---|")
         for name, field in settings.model_fields.items():
             if name not in inherited:
@@ -43,6 +51,8 @@ def default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if field.is_required() or value is None:
         return ""
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     return f"`{value if isinstance(value, str | int | float) else str(value)}`"
 
 

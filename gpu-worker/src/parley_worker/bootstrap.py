@@ -11,6 +11,7 @@ from parley_kit.grpc import open_channel
 from parley_kit.health import Readiness
 from parley_kit.ids import new_id
 from parley_kit.settings import ConfigError
+from parley_kit.tls import CONVERSATION, load_tls
 from parley_live.base import Live
 from parley_worker.adapters.grpc import GrpcCoordinator
 from parley_worker.backends.base import Backend
@@ -28,7 +29,7 @@ async def open_worker(
     token = settings.service_token.get_secret_value()
     async with (
         open_backend(settings, clock) as backend,
-        open_channel(settings.conversation_address, token) as channel,
+        open_channel(settings.conversation_address, token, tls=load_tls(settings), peer=CONVERSATION) as channel,
     ):
         coordinator = GrpcCoordinator(channel, new_id(), clock)
         worker = Worker(backend, coordinator, bus, live, clock)

@@ -25,7 +25,7 @@ class ProcessSettings(WorkerSettings, RedisSettings, KafkaSettings, HealthSettin
 @asynccontextmanager
 async def open_process(settings: ProcessSettings, clock: Clock, readiness: Readiness) -> AsyncIterator[Worker]:
     """The worker on its servers. Raises ConfigError."""
-    async with open_redis(settings) as live, open_kafka(settings, clock, "parley-worker") as bus:
+    async with open_redis(settings) as live, open_kafka(settings, clock) as bus:
         readiness.add("redis", live.check)
         readiness.add("kafka", bus.check)
         async with open_worker(settings, bus, live, clock, readiness) as worker:

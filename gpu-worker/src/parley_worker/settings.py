@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from parley_kit.settings import Settings
+from parley_kit.tls import TlsSettings
 from parley_worker.config import GIB, Dtype
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "parley-small"
@@ -22,7 +22,7 @@ class BackendKind(StrEnum):
     OPENAI = "openai"
 
 
-class WorkerSettings(Settings):
+class WorkerSettings(TlsSettings):
     worker_backend: BackendKind = Field(BackendKind.TORCH, description="what answers: torch, scripted or openai")
     worker_model: Path | None = Field(None, description="a Hugging Face checkpoint folder; default: the bundled model")
     worker_model_name: str | None = Field(

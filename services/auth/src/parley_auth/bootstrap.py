@@ -15,7 +15,7 @@ from parley_auth.adapters.jwt import JwtAccessTokens
 from parley_auth.adapters.keys import KeyRing, load_or_make_ring, parse_ring
 from parley_auth.adapters.passwords import light_hasher, open_passwords, strong_hasher
 from parley_auth.adapters.sqlite import SqliteRefreshFamilies, SqliteUsers, open_store
-from parley_auth.entrypoints.grpc import ACCESS, AuthServicer
+from parley_auth.entrypoints.grpc import ACCESS, CALLERS, AuthServicer
 from parley_auth.handlers import Accounts, Sessions, Upkeep
 from parley_auth.ports import RefreshFamilies, Users
 from parley_auth.settings import AuthSettings
@@ -25,6 +25,7 @@ from parley_kit.grpc import Guard, open_server
 from parley_kit.health import Readiness
 from parley_kit.settings import ConfigError, prepare_data_dir
 from parley_kit.sqlite import Database
+from parley_kit.tls import load_tls
 from parley_kit.tokens import TokenVerifier
 from parley_kit.waiting import until_available
 from parley_live import Live
@@ -154,8 +155,8 @@ async def _serve(settings: AuthSettings, core: Core, live: Live, clock: Clock) -
 
     verifier = TokenVerifier(own_keys, live.is_revoked, clock)
     # No method is for services, so nobody knows this token.
-    guard = Guard(ACCESS, verifier.verify, service_token=secrets.token_urlsafe())
+    guard = Guard(ACCESS, verifier.verify, service_token=secrets.token_urlsafe(), callers=CALLERS)
     servicer = AuthServicer(core.accounts, core.sessions, core.tokens)
     register = [lambda server: auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, server)]
-    async with open_server(register, guard, settings.auth_host, settings.auth_port) as server:
+    async with open_server(register, guard, settings.auth_host, settings.auth_port, load_tls(settings)) as server:
         yield f"{settings.auth_host}:{server.port}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, SecretStr
 
 from parley_auth.throttle import AttemptsPerMinute
-from parley_kit.settings import Settings
+from parley_kit.tls import TlsSettings
 
 DEVELOPMENT = AttemptsPerMinute(
     sign_ups_of_address=200, sign_ins_of_address=1000, sign_ins_of_account=600, refreshes_of_session=600
@@ -15,7 +15,7 @@ PRODUCTION = AttemptsPerMinute(
 )
 
 
-class AuthSettings(Settings):
+class AuthSettings(TlsSettings):
     """Limits that are left out follow PARLEY_ENV: development leaves room for tests from one address.
 
     So does the cost of a password's hash. It goes up at the first sign-in in production.

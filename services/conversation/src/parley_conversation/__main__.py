@@ -24,7 +24,7 @@ class ProcessSettings(ConversationSettings, RedisSettings, KafkaSettings, Health
 @asynccontextmanager
 async def open_process(settings: ProcessSettings, clock: Clock, readiness: Readiness) -> AsyncIterator[Running]:
     """The service on its servers. Raises ConfigError."""
-    async with open_redis(settings) as live, open_kafka(settings, clock, "parley-conversation") as bus:
+    async with open_redis(settings) as live, open_kafka(settings, clock) as bus:
         readiness.add("redis", live.check)
         readiness.add("kafka", bus.check)
         async with open_conversation(settings, bus, live, clock, readiness) as service:

@@ -32,6 +32,7 @@ from parley_kit.clock import Clock
 from parley_kit.grpc import Guard, open_channel, open_server
 from parley_kit.health import Readiness
 from parley_kit.settings import prepare_data_dir
+from parley_kit.tls import AUTH, GATEWAY, WORKER, load_tls
 from parley_kit.tokens import TokenVerifier, jwks_from
 from parley_live import Live
 from parley_proto.conversation.v1.conversation_pb2_grpc import add_ConversationServiceServicer_to_server
@@ -46,6 +47,7 @@ ACCESS = {
     f"{CONVERSATION_SERVICE}/ListModels": kit_grpc.Access.PUBLIC,
     WORKER_SERVICE: kit_grpc.Access.SERVICE,
 }
+CALLERS = {CONVERSATION_SERVICE: {GATEWAY}, WORKER_SERVICE: {WORKER}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,10 @@ async def open_conversation(
     settings: ConversationSettings, bus: Bus, live: Live, clock: Clock, readiness: Readiness
 ) -> AsyncIterator[Running]:
     """Serve until the block ends: then calls are drained first, the sweep and the consumer stop, the stores close."""
+    tls = load_tls(settings)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(prepare_data_dir(settings.data_dir) / DATABASE))
-        auth = await stack.enter_async_context(open_channel(settings.auth_address))
+        auth = await stack.enter_async_context(open_channel(settings.auth_address, tls=tls, peer=AUTH))
         service = build(stores, bus, live, clock, settings)
         consumer = GenerationConsumer(bus, service.endings, clock)
         tasks = {
@@ -113,9 +116,10 @@ async def open_conversation(
                     lambda it: add_ConversationServiceServicer_to_server(ConversationServicer(service.handlers), it),
                     lambda it: add_WorkerServiceServicer_to_server(WorkerServicer(service.leases), it),
                 ],
-                Guard(ACCESS, verifier.verify, settings.service_token.get_secret_value()),
+                Guard(ACCESS, verifier.verify, settings.service_token.get_secret_value(), CALLERS),
                 settings.conversation_host,
                 settings.conversation_port,
+                tls,
             )
         )
         readiness.add("conversation-store", lambda: _answers(stores))

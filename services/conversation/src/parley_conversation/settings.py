@@ -8,14 +8,20 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 
 from parley_conversation.domain.rules import Sizes
 from parley_conversation.domain.verdict import Patience
-from parley_kit.settings import Settings
+from parley_kit.tls import TlsSettings
 
 
-class ConversationSettings(Settings):
+class ConversationSettings(TlsSettings):
     auth_address: str = Field("127.0.0.1:7001", description="host:port of the auth service, for its public keys")
     service_token: SecretStr = Field(description="the secret that Parley's own services show each other")
     conversation_host: str = Field("127.0.0.1", description="the address that the conversation service listens on")
     conversation_port: int = Field(0, ge=0, le=65535, description="its gRPC port; 0: a free one")
+    mongo_url: SecretStr | None = Field(
+        None, description="where conversations are kept: a MongoDB URL; left out: SQLite in the data folder"
+    )
+    conversation_database: str = Field(
+        "parley_conversation", pattern=r"^[A-Za-z0-9_-]{1,60}$", description="conversation's MongoDB database"
+    )
     default_model: str | None = Field(
         None, description="the model of new conversations; left out: the first that a worker serves"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from parley_kit.grpc import open_channel
+from parley_kit.tls import AUTH, CONVERSATION, Tls
 from parley_kit.tokens import FetchJwks, jwks_from
 from parley_proto.auth.v1 import auth_pb2_grpc
 from parley_proto.conversation.v1 import conversation_pb2_grpc
@@ -27,9 +28,14 @@ class Backends:
 
 
 @asynccontextmanager
-async def open_backends(auth_address: str, conversation_address: str) -> AsyncIterator[Backends]:
+async def open_backends(
+    auth_address: str, conversation_address: str, tls: Tls | None = None
+) -> AsyncIterator[Backends]:
     """Channels to both services. Neither needs to be there yet."""
-    async with open_channel(auth_address) as auth, open_channel(conversation_address) as conversation:
+    async with (
+        open_channel(auth_address, tls=tls, peer=AUTH) as auth,
+        open_channel(conversation_address, tls=tls, peer=CONVERSATION) as conversation,
+    ):
         yield Backends(
             auth_pb2_grpc.AuthServiceStub(auth),
             conversation_pb2_grpc.ConversationServiceStub(conversation),

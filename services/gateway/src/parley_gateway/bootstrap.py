@@ -22,6 +22,7 @@ from parley_kit.context import budget
 from parley_kit.errors import Unavailable
 from parley_kit.health import Readiness
 from parley_kit.http import bind, serve_http
+from parley_kit.tls import load_tls
 from parley_kit.tokens import TokenVerifier
 from parley_live.base import Live
 from parley_proto.conversation.v1 import conversation_pb2
@@ -42,13 +43,14 @@ async def open_gateway(
 ) -> AsyncIterator[RunningGateway]:
     """Serve until the block ends; then sockets are closed (1012), streams end, and running requests get 5 s.
 
-    Raises ConfigError when the port is taken. Ready once a worker serves the default model.
+    Raises ConfigError, also when the port is taken. Ready once a worker serves the default model.
     """
+    tls = load_tls(settings)
     allow_descriptors(2 * (settings.gateway_max_streams + settings.gateway_max_requests))
     listener = bind(settings.gateway_host, settings.gateway_port)
     stopping = asyncio.Event()
     try:
-        async with open_backends(settings.auth_address, settings.conversation_address) as backends:
+        async with open_backends(settings.auth_address, settings.conversation_address, tls) as backends:
             readiness.add("model", lambda: _check_model(backends))
             app = build_app(_gateway(settings, backends, live, clock), readiness, stopping)
             with unlogged_denials():

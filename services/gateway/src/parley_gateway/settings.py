@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from parley_kit.settings import Settings
+from parley_kit.tls import TlsSettings
 
 
-class GatewaySettings(Settings):
+class GatewaySettings(TlsSettings):
     """One gateway process."""
 
     gateway_host: str = Field("127.0.0.1", description="the address that the gateway listens on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parley_kit.grpc.client import open_channel
-from parley_kit.grpc.server import Access, Guard, open_server
+from parley_kit.grpc.guard import Access, Guard
+from parley_kit.grpc.server import open_server
 
 __all__ = ["Access", "Guard", "open_channel", "open_server"]

@@ -13,6 +13,7 @@ import grpc.aio
 from parley_kit import context, telemetry
 from parley_kit.grpc.errors import from_rpc_error
 from parley_kit.grpc.options import AUTHORIZATION, CLIENT_OPTIONS, SERVICE_TOKEN
+from parley_kit.tls import Tls
 
 DEFAULT_TIMEOUT = 10.0
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,4096}")
@@ -50,9 +51,20 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
 
 
 @asynccontextmanager
-async def open_channel(address: str, service_token: str | None = None) -> AsyncIterator[grpc.aio.Channel]:
-    """A channel for generated stubs. Calls raise `ParleyError`s and end within the request's budget (10 s at most)."""
-    channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS, interceptors=[_Outgoing(service_token)])
+async def open_channel(
+    address: str, service_token: str | None = None, *, tls: Tls | None = None, peer: str = ""
+) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel for generated stubs. Calls raise `ParleyError`s and end within the request's budget (10 s at most).
+
+    With `tls`, the other side must show a certificate for the name `peer`, whatever its address.
+    """
+    interceptors = [_Outgoing(service_token)]
+    if tls is None:
+        channel = grpc.aio.insecure_channel(address, options=CLIENT_OPTIONS, interceptors=interceptors)
+    else:
+        options = (*CLIENT_OPTIONS, ("grpc.ssl_target_name_override", peer))
+        credentials = grpc.ssl_channel_credentials(tls.ca, tls.key, tls.cert)
+        channel = grpc.aio.secure_channel(address, credentials, options=options, interceptors=interceptors)
     try:
         yield channel
     finally:

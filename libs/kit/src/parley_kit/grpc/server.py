@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from enum import Enum
 from typing import Any, cast
 
 import grpc
@@ -14,69 +12,29 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from parley_kit import context, telemetry
-from parley_kit.context import Principal, RequestContext
-from parley_kit.errors import Internal, ParleyError, Unauthenticated
+from parley_kit.context import RequestContext
+from parley_kit.errors import Internal, ParleyError
 from parley_kit.grpc.errors import to_status
-from parley_kit.grpc.options import AUTHORIZATION, SERVER_OPTIONS, SERVICE_TOKEN
+from parley_kit.grpc.guard import Guard
+from parley_kit.grpc.options import SERVER_OPTIONS
 from parley_kit.logs import get_logger
 from parley_kit.settings import ConfigError
+from parley_kit.tls import Tls
 
 log = get_logger(__name__)
 
 DRAIN_SECONDS = 5.0
+DNS_NAMES = "peer_dns"
 Register = Callable[[grpc.aio.Server], None]
 Method = Callable[[Any, grpc.aio.ServicerContext[Any, Any]], Awaitable[Any]]
 
 
-class Access(Enum):
-    """What a method asks of its caller."""
-
-    PUBLIC = "public"
-    USER = "user"
-    SERVICE = "service"
-
-
-class Guard:
-    """Decides who may call what. `access` maps a service (`/pkg.Service`) or one method (`/pkg.Service/Method`).
-
-    A method that is not listed is refused, so that forgetting is safe.
-    """
-
-    def __init__(
-        self,
-        access: Mapping[str, Access],
-        verify: Callable[[str], Awaitable[Principal]],
-        service_token: str,
-    ) -> None:
-        self._access = {"/grpc.health.v1.Health": Access.PUBLIC, **access}
-        self._verify = verify
-        self._service_token = service_token.encode()
-
-    async def admit(self, method: str, metadata: Mapping[str, str]) -> tuple[str | None, Principal | None]:
-        """The caller's access token and who it speaks for. Raises Unauthenticated."""
-        match self._access_of(method):
-            case Access.PUBLIC:
-                return None, None
-            case Access.SERVICE if self._service_token and hmac.compare_digest(
-                metadata.get(SERVICE_TOKEN, "").encode(), self._service_token
-            ):
-                return None, None
-            case Access.USER:
-                scheme, _, token = metadata.get(AUTHORIZATION, "").partition(" ")
-                if scheme.lower() == "bearer" and token:
-                    return token, await self._verify(token)
-        raise Unauthenticated("sign in first: this needs an access token")
-
-    def is_public(self, method: str) -> bool:
-        return self._access_of(method) is Access.PUBLIC
-
-    def _access_of(self, method: str) -> Access | None:
-        return self._access.get(method) or self._access.get(method.rpartition("/")[0])
-
-
 class _Incoming(grpc.aio.ServerInterceptor):
-    def __init__(self, guard: Guard) -> None:
+    """`named`: whether callers show certificates."""
+
+    def __init__(self, guard: Guard, named: bool) -> None:
         self._guard = guard
+        self._named = named
 
     async def intercept_service(
         self,
@@ -99,6 +57,8 @@ class _Incoming(grpc.aio.ServerInterceptor):
             deadline = None if left is None else time.monotonic() + left
             with telemetry.span(method, metadata):
                 try:
+                    if self._named:
+                        self._guard.admit_caller(method, _names(grpc_context))
                     token, principal = await self._guard.admit(method, metadata)
                     with context.enter(RequestContext(deadline, token, principal)):
                         return await call(request, grpc_context)
@@ -110,6 +70,11 @@ class _Incoming(grpc.aio.ServerInterceptor):
                 return await grpc_context.abort(*to_status(known))
 
         return guarded
+
+
+def _names(grpc_context: grpc.aio.ServicerContext[Any, Any]) -> frozenset[str]:
+    """The DNS names in the caller's certificate."""
+    return frozenset(name.decode() for name in grpc_context.auth_context().get(DNS_NAMES, ()))
 
 
 class Server:
@@ -127,21 +92,19 @@ class Server:
 
 @asynccontextmanager
 async def open_server(
-    registrations: Sequence[Register], guard: Guard, host: str = "127.0.0.1", port: int = 0
+    registrations: Sequence[Register], guard: Guard, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None
 ) -> AsyncIterator[Server]:
     """Serve until the block ends; then refuse new calls and give running ones 5 s. port 0: a free one.
 
-    Raises ConfigError when the port cannot be had.
+    With `tls`, callers must show a certificate too, and the guard looks at its names. Raises ConfigError when the port
+    cannot be had.
     """
-    server = grpc.aio.server(interceptors=[_Incoming(guard)], options=SERVER_OPTIONS)
+    server = grpc.aio.server(interceptors=[_Incoming(guard, named=tls is not None)], options=SERVER_OPTIONS)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     for register in registrations:
         register(server)
-    try:
-        bound = server.add_insecure_port(f"{host}:{port}")
-    except RuntimeError:
-        raise ConfigError(f"cannot listen on {host}:{port}: is another process there?") from None
+    bound = _bind(server, f"{host}:{port}", tls)
     await server.start()
     running = Server(bound, health_servicer)
     await running.set_serving(True)
@@ -150,3 +113,13 @@ async def open_server(
     finally:
         await health_servicer.enter_graceful_shutdown()
         await server.stop(DRAIN_SECONDS)
+
+
+def _bind(server: grpc.aio.Server, address: str, tls: Tls | None) -> int:
+    try:
+        if tls is None:
+            return server.add_insecure_port(address)
+        credentials = grpc.ssl_server_credentials([(tls.key, tls.cert)], tls.ca, require_client_auth=True)
+        return server.add_secure_port(address, credentials)
+    except RuntimeError:
+        raise ConfigError(f"cannot listen on {address}: is another process there?") from None

@@ -14,6 +14,7 @@ from parley_auth.handlers import Accounts, Sessions
 from parley_auth.ports import AccessTokens
 from parley_kit.context import current_principal
 from parley_kit.grpc import Access
+from parley_kit.tls import CONVERSATION, GATEWAY
 from parley_proto.auth.v1 import auth_pb2, auth_pb2_grpc
 
 SERVICE = "/parley_proto.auth.v1.AuthService"
@@ -25,6 +26,7 @@ ACCESS = {
     f"{SERVICE}/GetUser": Access.USER,
     f"{SERVICE}/GetJwks": Access.PUBLIC,
 }
+CALLERS = {SERVICE: {GATEWAY}, f"{SERVICE}/GetJwks": {GATEWAY, CONVERSATION}}
 
 
 class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
