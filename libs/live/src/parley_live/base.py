@@ -61,7 +61,9 @@ class TokenStreams(Protocol):
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
         """Add deltas of one attempt, all or none. Raises Fenced, also when the stream is gone since raise_fence.
 
-        Raises BadInput when the deltas are of several attempts.
+        May be repeated after Unavailable: what this attempt has written, told by `began` and `offset`, is not written
+        again. Raises BadInput when the deltas are of several attempts, or one has no text. Deltas follow each other:
+        an adapter may refuse a gap as BadInput.
         """
         ...
 

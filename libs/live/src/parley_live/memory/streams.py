@@ -24,6 +24,23 @@ class _Stream:
         self.attempt = attempt
         self.ended = False
         self.values: list[Delta | End] = []
+        self._began = 0
+        self._written = (0, 0)  # code points of the text that `attempt` has written: from, to
+
+    def take_over(self, attempt: int) -> None:
+        if attempt > self.attempt:
+            self.attempt = attempt
+            self._written = (self._written[1], self._written[1])
+
+    def add(self, deltas: Sequence[Delta]) -> None:
+        """Without what this attempt has written before."""
+        for delta in deltas:
+            if delta.began != self._began:
+                self._began, self._written = delta.began, (delta.offset, delta.offset)
+            (start, stop), end = self._written, delta.offset + len(delta.text)
+            if delta.offset < start or end > stop:
+                self.values.append(delta)
+                self._written = (start, end)
 
     def after(self, position: str | None, most: int) -> list[Entry]:
         born, index = _parse(position)
@@ -50,7 +67,7 @@ class MemoryTokenStreams:
             return None
         if stream.ended or attempt < stream.attempt:
             raise Fenced
-        stream.attempt = attempt
+        stream.take_over(attempt)
         self._streams.put(generation_id, stream, self._lifetime)
         return [value for value in stream.values if isinstance(value, Delta)]
 
@@ -59,16 +76,20 @@ class MemoryTokenStreams:
             return
         if len({delta.attempt for delta in deltas}) > 1:
             raise BadInput("deltas of several attempts", field="deltas")
+        if not all(delta.text for delta in deltas):
+            raise BadInput("a delta without text", field="deltas")
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or deltas[0].attempt != stream.attempt:
             raise Fenced
-        self._add(generation_id, stream, deltas, self._lifetime)
+        stream.add(deltas)
+        self._wrote(generation_id, stream, self._lifetime)
 
     async def end(self, generation_id: str) -> None:
         stream = self._streams.get(generation_id) or _Stream(self._born(), attempt=0)
         if not stream.ended:
             stream.ended = True
-            self._add(generation_id, stream, [End()], self._retention)
+            stream.values.append(End())
+            self._wrote(generation_id, stream, self._retention)
 
     async def read(self, generation_id: str, position: str | None, timeout: float, most: int = 256) -> Sequence[Entry]:
         _parse(position)
@@ -82,8 +103,7 @@ class MemoryTokenStreams:
                 return entries
         return []
 
-    def _add(self, generation_id: str, stream: _Stream, values: Sequence[Delta | End], seconds: float) -> None:
-        stream.values += values
+    def _wrote(self, generation_id: str, stream: _Stream, seconds: float) -> None:
         self._streams.put(generation_id, stream, seconds)
         self._readers.notify(generation_id)
 

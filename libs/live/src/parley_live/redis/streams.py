@@ -17,9 +17,9 @@ FENCED, GAP = -1, -2
 
 
 class RedisTokenStreams:
-    """Everything of a generation is on one server. An append may be repeated after Unavailable: it is written once.
+    """Everything of a generation is on one server. Deltas that leave a gap are BadInput.
 
-    Beyond the port: deltas that leave a gap are BadInput, and a stream that was trimmed behind our back is a lost one.
+    A stream that was trimmed or evicted behind our back is a lost one: its writer is fenced, the next begins again.
     """
 
     def __init__(self, servers: Servers, prefix: str, retention: float, lifetime: float) -> None:
@@ -43,6 +43,8 @@ class RedisTokenStreams:
             return
         if len({delta.attempt for delta in deltas}) > 1:
             raise BadInput("deltas of several attempts", field="deltas")
+        if not all(delta.text for delta in deltas):
+            raise BadInput("a delta without text", field="deltas")
         packed: list[Argument] = []
         for delta in deltas:
             packed += (delta.began, delta.offset, len(delta.text), codec.encode(delta))

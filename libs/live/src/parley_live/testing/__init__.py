@@ -10,5 +10,6 @@ pytest.register_assert_rewrite(
     "parley_live.testing.harness",
     "parley_live.testing.limits",
     "parley_live.testing.revocations",
+    "parley_live.testing.servers",
     "parley_live.testing.streams",
 )

@@ -71,6 +71,32 @@ class FencingContract(LiveHarness):
             await live.append(generation, [*deltas(["a"], attempt=2), *deltas(["b"], attempt=1)])
         await self.assert_empty(live, generation)
 
+    async def test_a_delta_has_text(self, live: Live, generation: str) -> None:
+        """One without is BadInput: a repeat of it could not be told from the next."""
+        await live.raise_fence(generation, 1)
+        with pytest.raises(BadInput):
+            await live.append(generation, deltas(["a", ""]))
+        await self.assert_empty(live, generation)
+
+    async def test_a_repeated_append_is_written_once(self, live: Live, generation: str) -> None:
+        """Who does not know whether it arrived may ask again, later and for several at once."""
+        written = deltas(["ab", "c", "d", "efg"])
+        await live.raise_fence(generation, 1)
+        for sent in (written[:1], written[:1], written[1:3], written[2:3], written[1:], written):
+            await live.append(generation, sent)
+        await live.end(generation)
+        assert values(await self.read_all(live, generation)) == [*written, End()]
+
+    async def test_a_text_that_begins_again_is_no_repeat(self, live: Live, generation: str) -> None:
+        """The same offsets of another text, told by `began`, are new, and again written once."""
+        first, second = deltas(["ab", "c"]), deltas(["abc", "d"], attempt=2, began=2)
+        await live.raise_fence(generation, 1)
+        await live.append(generation, first)
+        await live.raise_fence(generation, 2)
+        for sent in (second[:1], second[:1], second):
+            await live.append(generation, sent)
+        assert values(await live.read(generation, None, self.patience)) == [*first, *second]
+
     async def test_takeover_at_every_point(self, live: Live, generation: str) -> None:
         """Wherever the second attempt takes over, it alone goes on, and the text has no gap and no repeat."""
         pieces = ["a", "bc", "d", "efg", "h"]
