@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -31,6 +32,10 @@ class Cluster(Platform):
     def pid(self, name: str) -> int:
         """The process `name` as it runs now, such as worker-1 or kafka."""
         return int((self.data_dir / "run" / f"{name}.pid").read_text())
+
+    def port_of(self, name: str) -> int:
+        """Where the server or service `name` listens. Raises OSError before the cluster has chosen it."""
+        return int(json.loads((self.data_dir / "run" / "ports.json").read_text())[name])
 
     def signal(self, name: str, number: signal.Signals) -> None:
         os.kill(self.pid(name), number)

@@ -1,0 +1,96 @@
+"""`make chaos SECONDS=1800 SEED=n`: a cluster of its own, broken for so long; exit code 1 when a promise was broken."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from support.cluster import start_cluster
+
+from chaos.checker import violations
+from chaos.harness import Harness, Plan
+from chaos.nemesis import Nemesis, every_step, shuffled
+from chaos.operation import Operation, read_history
+from chaos.record import open_record
+from chaos.summary import summary
+from chaos.timeline import timeline
+
+LEASE_SECONDS = 3.0
+DEADLINE_SECONDS = 120.0
+SETTINGS = {
+    "PARLEY_WORKER_BACKEND": "scripted",
+    "PARLEY_SCRIPTED_INTERVAL_MS": "20",
+    "PARLEY_LEASE_SECONDS": str(LEASE_SECONDS),
+    "PARLEY_GENERATION_SECONDS": str(DEADLINE_SECONDS),
+    "PARLEY_KAFKA_PARTITIONS": "4",
+}
+PAUSE_SECONDS = (LEASE_SECONDS + 1.0, LEASE_SECONDS + 6.0)
+
+
+def main() -> None:
+    options = _options()
+    if options.check is not None:
+        sys.exit(_judge(read_history(options.check)))
+    folder = Path(options.folder or tempfile.mkdtemp(prefix="parley-chaos-"))
+    history = folder / "history.jsonl"
+    _say(f"seed {options.seed}; history: {history}")
+    try:
+        operations = asyncio.run(_run(folder, history, options.seed, options.seconds, options.clients))
+    finally:
+        _draw(history)
+    sys.exit(_judge(operations))
+
+
+async def _run(folder: Path, history: Path, seed: int, seconds: float, clients: int) -> list[Operation]:
+    chance = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    starting = start_cluster(folder / "data", settings=SETTINGS)
+    cluster = await asyncio.to_thread(starting.__enter__)
+    try:
+        with open_record(history) as recorder:
+            nemesis = Nemesis(
+                cluster, f"redis://127.0.0.1:{cluster.port_of('redis')}/0", {}, recorder, chance, PAUSE_SECONDS
+            )
+            harness = Harness(cluster.urls, recorder, chance, _say)
+            plan = Plan(seconds, clients, DEADLINE_SECONDS + 30, DEADLINE_SECONDS)
+            await harness.run(plan, nemesis, shuffled(every_step([]), chance))
+    finally:
+        await asyncio.to_thread(starting.__exit__, *sys.exc_info())
+    return recorder.operations
+
+
+def _judge(operations: list[Operation]) -> int:
+    """Print the numbers and the verdict. The exit code."""
+    told = violations(operations)
+    for line in [*summary(operations), *(f"VIOLATION {it}" for it in told), f"{len(told)} violations"]:
+        _say(line)
+    return 1 if told else 0
+
+
+def _draw(history: Path) -> None:
+    if history.exists():
+        picture = history.with_suffix(".svg")
+        picture.write_text(timeline(read_history(history)))
+        _say(f"picture: {picture}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long things break")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    parser.add_argument("--clients", type=int, default=12)
+    parser.add_argument("--folder", help="where the history and the cluster's data go; default: a new one")
+    parser.add_argument("--check", type=Path, help="only judge this history")
+    return parser.parse_args()
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
