@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol, TypeVar
 
 from parley_bus import Bus
-from parley_conversation.adapters.sqlite import open_stores
+from parley_conversation.adapters import sqlite
 from parley_conversation.admission import Admission
 from parley_conversation.catalogue import Catalogue
 from parley_conversation.endings import Endings
@@ -23,12 +24,13 @@ from parley_conversation.handlers.generations import GenerationHandlers
 from parley_conversation.handlers.leases import LeaseHandlers
 from parley_conversation.handlers.messages import MessageHandlers
 from parley_conversation.handlers.sends import SendHandlers
-from parley_conversation.ports import Stores
+from parley_conversation.ports import Conversations, Stores
 from parley_conversation.relay import Relay
 from parley_conversation.settings import ConversationSettings
 from parley_conversation.sweep import Sweep
 from parley_kit import grpc as kit_grpc
 from parley_kit.clock import Clock
+from parley_kit.errors import Unavailable
 from parley_kit.grpc import Guard, open_channel, open_server
 from parley_kit.health import Readiness
 from parley_kit.settings import prepare_data_dir
@@ -37,6 +39,8 @@ from parley_kit.tokens import TokenVerifier, jwks_from
 from parley_live import Live
 from parley_proto.conversation.v1.conversation_pb2_grpc import add_ConversationServiceServicer_to_server
 from parley_proto.conversation.v1.worker_pb2_grpc import add_WorkerServiceServicer_to_server
+
+T = TypeVar("T")
 
 DATABASE = "conversation.sqlite3"
 NO_ID = "00000000-0000-0000-0000-000000000000"
@@ -48,6 +52,11 @@ ACCESS = {
     WORKER_SERVICE: kit_grpc.Access.SERVICE,
 }
 CALLERS = {CONVERSATION_SERVICE: {GATEWAY}, WORKER_SERVICE: {WORKER}}
+
+
+class HasConversations(Protocol):
+    @property
+    def conversations(self) -> Conversations: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ async def open_conversation(
     """Serve until the block ends: then calls are drained first, the sweep and the consumer stop, the stores close."""
     tls = load_tls(settings)
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(prepare_data_dir(settings.data_dir) / DATABASE))
+        stores = await stack.enter_async_context(open_stores(settings, readiness))
         auth = await stack.enter_async_context(open_channel(settings.auth_address, tls=tls, peer=AUTH))
         service = build(stores, bus, live, clock, settings)
         consumer = GenerationConsumer(bus, service.endings, clock)
@@ -122,10 +131,58 @@ async def open_conversation(
                 tls,
             )
         )
-        readiness.add("conversation-store", lambda: _answers(stores))
         for name, task in tasks.items():
             readiness.add(name, lambda task=task: _turns(task))  # type: ignore[misc]
         yield Running(f"{settings.conversation_host}:{server.port}")
+
+
+@asynccontextmanager
+async def open_stores(settings: ConversationSettings, readiness: Readiness) -> AsyncIterator[Stores]:
+    """Those of the servers that the settings name, once they answer; SQLite for the others. Raises ConfigError."""
+    mongo_url, cassandra = settings.mongo_url, settings.cassandra_hosts is not None
+    async with AsyncExitStack() as stack:
+        if mongo_url is None or not cassandra:
+            path = prepare_data_dir(settings.data_dir) / DATABASE
+            local = _watched(sqlite.open_stores(path), "conversation-store", _answers, readiness)
+            stores = await stack.enter_async_context(local)
+        # Imported here: embedded mode need not wait for clients that it does not use.
+        if mongo_url is not None:
+            from parley_conversation.adapters.mongo import open_documents
+
+            opening = open_documents(mongo_url.get_secret_value(), settings.conversation_database)
+            documents = await stack.enter_async_context(_watched(opening, "mongodb", _answers, readiness))
+        if cassandra:
+            from parley_conversation.adapters.cassandra import open_chat_log
+
+            chat_log = await stack.enter_async_context(
+                _watched(open_chat_log(settings), "cassandra", lambda log: log.before(NO_ID, None, 1), readiness)
+            )
+        source = stores if mongo_url is None else documents
+        yield Stores(
+            source.conversations, source.generations, chat_log if cassandra else stores.chat_log, source.models
+        )
+
+
+def _answers(stores: HasConversations) -> Awaitable[object]:
+    return stores.conversations.get(NO_ID)
+
+
+@asynccontextmanager
+async def _watched(
+    opening: AbstractAsyncContextManager[T], name: str, check: Callable[[T], Awaitable[object]], readiness: Readiness
+) -> AsyncIterator[T]:
+    """A store that /readyz names also while its server is waited for."""
+    opened: T | None = None
+
+    async def answers() -> None:
+        if opened is None:
+            raise Unavailable("it is waited for")
+        await check(opened)
+
+    readiness.add(name, answers)
+    async with opening as store:
+        opened = store
+        yield store
 
 
 @asynccontextmanager
@@ -137,10 +194,6 @@ async def _running(name: str, work: Callable[[], Coroutine[None, None, None]]) -
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def _answers(stores: Stores) -> None:
-    await stores.conversations.get(NO_ID)
 
 
 async def _turns(task: asyncio.Task[None]) -> None:

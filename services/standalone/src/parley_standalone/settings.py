@@ -13,7 +13,7 @@ from parley_gateway.settings import GatewaySettings
 from parley_kit.settings import Settings
 from parley_worker.settings import WorkerSettings
 
-IN_PROCESS = {"mongo_url": None, "tls_cert": None, "tls_key": None, "tls_ca": None}
+IN_PROCESS = {"mongo_url": None, "cassandra_hosts": None, "tls_cert": None, "tls_key": None, "tls_ca": None}
 """What the environment of a cluster may hold, and one process has no use for."""
 NOT_YET = "127.0.0.1:0"  # an address that is known once the service listens
 
