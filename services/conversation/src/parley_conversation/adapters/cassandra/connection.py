@@ -112,9 +112,7 @@ def _cluster(target: Target) -> Cluster:
             WRITES: _profile(target),
             READS: _profile(
                 target,
-                speculative_execution_policy=ConstantSpeculativeExecutionPolicy(
-                    SECOND_REPLICA_SECONDS, SECOND_REPLICAS
-                ),
+                speculative_execution_policy=ConstantSpeculativeExecutionPolicy(SECOND_REPLICA_SECONDS, 1),
             ),
         },
         reconnection_policy=ExponentialReconnectionPolicy(FIRST_RECONNECT_SECONDS, LONGEST_RECONNECT_SECONDS, None),

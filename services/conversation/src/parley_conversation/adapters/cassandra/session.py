@@ -102,7 +102,7 @@ class _Answer:
 
 def prepare(driver: Driver, keyspace: str) -> Mapping[Query, PreparedStatement]:
     """Every query, prepared on the nodes. Blocks. Raises what the driver raises."""
-    statements = {query: driver.prepare(query.cql, keyspace=keyspace) for query in QUERIES}
+    statements = {query: driver.prepare(query.cql.format(keyspace=keyspace)) for query in QUERIES}
     for statement in statements.values():
         statement.is_idempotent = True
     return statements

@@ -1,0 +1,79 @@
+"""Opening: bad settings stop the start, a server that is not there yet is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from cassandra.cluster import Session as Driver
+from cassandra.io.libevreactor import LibevConnection
+
+from parley_conversation.adapters.cassandra import connection, open_chat_log
+from parley_conversation.adapters.cassandra.connection import Target
+from parley_conversation.adapters.cassandra.heads import Heads
+from parley_conversation.settings import ConversationSettings
+from parley_kit.settings import ConfigError
+from parley_local.ports import Ports
+
+
+def test_hosts_are_parsed() -> None:
+    target = Target.parse("one:9043, two ,[::1]:1,", "k", "d", 3)
+    assert target == Target([("one", 9043), ("two", 9042), ("::1", 1)], "k", "d", 3)
+
+
+@pytest.mark.parametrize("hosts", ["", " , ", "one:", "one:x", ":9042", "one:0", "one:70000"])
+def test_bad_hosts_are_refused(hosts: str) -> None:
+    with pytest.raises(ConfigError, match="PARLEY_CASSANDRA_HOSTS"):
+        Target.parse(hosts, "k", "d", 1)
+
+
+@pytest.mark.parametrize("keyspace", ["", "Parley", "1a", "a b", "a;b", "a" * 49, "é", "a\n"])
+def test_bad_keyspaces_are_refused(keyspace: str) -> None:
+    with pytest.raises(ConfigError, match="PARLEY_CASSANDRA_KEYSPACE"):
+        Target.parse("one:1", keyspace, "d", 1)
+
+
+async def test_a_datacenter_that_the_cluster_lacks_is_refused(settings: ConversationSettings) -> None:
+    """By the names of those that it has, instead of waiting for ever."""
+    wrong = settings.model_copy(update={"cassandra_datacenter": "elsewhere"})
+    with pytest.raises(ConfigError, match="PARLEY_CASSANDRA_DATACENTER: the cluster has datacenter1"):
+        async with open_chat_log(wrong):
+            pass
+
+
+def test_the_driver_runs_on_libev(driver: Driver) -> None:
+    """Protocol 5, and each connection on the reactor that was asked for."""
+    assert driver.cluster.protocol_version == 5
+    for pool in driver.get_pools():
+        assert [type(each) for each in pool.get_connections()] == [LibevConnection]
+
+
+def test_without_libev_it_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than to fall back to asyncore."""
+    monkeypatch.setitem(sys.modules, "cassandra.io.libevreactor", None)
+    with pytest.raises(ConfigError, match="libev"):
+        connection.reactor()
+
+
+async def test_a_stop_ends_the_wait_for_a_server(settings: ConversationSettings) -> None:
+    """Within what one attempt takes."""
+    nowhere = settings.model_copy(update={"cassandra_hosts": f"127.0.0.1:{Ports()('nobody')}"})
+    entering = asyncio.create_task(open_chat_log(nowhere).__aenter__())
+    await asyncio.wait([entering], timeout=0.5)
+    assert not entering.done()
+    entering.cancel()
+    done, _ = await asyncio.wait([entering], timeout=3)
+    assert done
+    assert entering.cancelled()
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """The highest bucket of the conversations used last."""
+    heads = Heads(2)
+    for conversation_id, bucket in (("a", 1), ("b", 2), ("a", 0), ("c", 3)):
+        heads.rise(conversation_id, bucket)
+    assert [heads.get(each) for each in "abc"] == [1, None, 3]
+    heads.forget("a")
+    heads.forget("a")
+    assert heads.get("a") is None
