@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parley_kit.settings import ConfigError
 from parley_local import servers
@@ -58,19 +58,21 @@ def plan(settings: ClusterSettings, gateways: int, workers: int) -> Cluster:
     gateway_ports = range(settings.gateway_port, settings.gateway_port + gateways)
     for number, port in enumerate(gateway_ports, 1):
         require_free(port, f"gateway-{number}", settings.gateway_host)
-    kafka, cassandra, mongodb, redis = (
-        make(layout.data_dir, ports) for make in (servers.kafka, servers.cassandra, servers.mongodb, servers.redis)
-    )
+    cassandra = servers.cassandra(layout.data_dir, ports)
+    mongodb = servers.mongodb(layout.data_dir, ports)
+    redis = servers.redis(layout.data_dir, ports)
+    routes = settings.cluster_routes
+    kafka = replace(servers.kafka(layout.data_dir, ports), advertised_port=routes.get("kafka"))
     token = settings.service_token.get_secret_value() if settings.service_token else layout.service_token()
     shared = {
         "PARLEY_DATA_DIR": str(layout.data_dir),
         "PARLEY_SERVICE_TOKEN": token,
-        "PARLEY_KAFKA_SERVERS": kafka.address,
-        "PARLEY_CASSANDRA_HOSTS": cassandra.address,
-        "PARLEY_MONGO_URL": mongodb.address,
-        "PARLEY_REDIS_URLS": redis.address,
-        "PARLEY_AUTH_ADDRESS": f"127.0.0.1:{ports('auth-1')}",
-        "PARLEY_CONVERSATION_ADDRESS": f"127.0.0.1:{ports('conversation-1')}",
+        "PARLEY_KAFKA_SERVERS": kafka.advertised,
+        "PARLEY_CASSANDRA_HOSTS": replace(cassandra, port=routes.get("cassandra", cassandra.port)).address,
+        "PARLEY_MONGO_URL": replace(mongodb, port=routes.get("mongodb", mongodb.port)).address,
+        "PARLEY_REDIS_URLS": replace(redis, port=routes.get("redis", redis.port)).address,
+        "PARLEY_AUTH_ADDRESS": f"127.0.0.1:{routes.get('auth-1', ports('auth-1'))}",
+        "PARLEY_CONVERSATION_ADDRESS": f"127.0.0.1:{routes.get('conversation-1', ports('conversation-1'))}",
     }
     make = Services(shared, ports)
     return Cluster(

@@ -29,6 +29,7 @@ class Kafka:
     folder: Path
     port: int
     controller_port: int
+    advertised_port: int | None = None
 
     @property
     def name(self) -> str:
@@ -37,6 +38,11 @@ class Kafka:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def advertised(self) -> str:
+        """Where its clients are told to find it."""
+        return f"127.0.0.1:{self.advertised_port or self.port}"
 
     def prepare(self) -> Program:
         java = str(find_java())
@@ -57,7 +63,7 @@ class Kafka:
             "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
             "controller.listener.names": "CONTROLLER",
             "listeners": f"PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "advertised.listeners": f"PLAINTEXT://{self.advertised}",
             "inter.broker.listener.name": "PLAINTEXT",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": self.folder / "data",
