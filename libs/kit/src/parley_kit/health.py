@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 CHECK_TIMEOUT = 2.0
-Check = Callable[[], Awaitable[None]]
+Check = Callable[[], Awaitable[object]]
 
 
 class Readiness:
@@ -41,6 +41,8 @@ async def _outcome(check: Check) -> str:
     try:
         async with asyncio.timeout(CHECK_TIMEOUT):
             await check()
+    except TimeoutError:
+        return f"no answer within {CHECK_TIMEOUT:g} s"
     except Exception as error:  # noqa: BLE001 - whatever is wrong is the answer
         return str(error) or type(error).__name__
     return "ok"

@@ -14,7 +14,7 @@ from parley_kit.logs import get_logger
 from parley_kit.service import HealthSettings, run_service
 from parley_live.redis import RedisSettings, open_redis
 
-log = get_logger(__name__)
+log = get_logger("parley_conversation")
 
 
 class ProcessSettings(ConversationSettings, RedisSettings, KafkaSettings, HealthSettings):

@@ -13,7 +13,7 @@ from parley_kit.logs import get_logger
 from parley_kit.service import run_service
 from parley_live.redis import RedisSettings, open_redis
 
-log = get_logger(__name__)
+log = get_logger("parley_gateway")
 
 
 class ProcessSettings(GatewaySettings, RedisSettings):

@@ -51,6 +51,8 @@ async def open_gateway(
     stopping = asyncio.Event()
     try:
         async with open_backends(settings.auth_address, settings.conversation_address, tls) as backends:
+            readiness.add("auth", lambda: _check_auth(backends))
+            readiness.add("conversation", lambda: _check_conversation(backends))
             readiness.add("model", lambda: _check_model(backends))
             app = build_app(_gateway(settings, backends, live, clock), readiness, stopping)
             with unlogged_denials():
@@ -92,9 +94,18 @@ def _server_options(settings: GatewaySettings) -> dict[str, object]:
     }
 
 
+async def _check_auth(backends: Backends) -> None:
+    with budget(CHECK_SECONDS):
+        await backends.fetch_jwks()
+
+
+async def _check_conversation(backends: Backends) -> conversation_pb2.ListModelsResponse:
+    with budget(CHECK_SECONDS):
+        return await backends.conversation.ListModels(conversation_pb2.ListModelsRequest())
+
+
 async def _check_model(backends: Backends) -> None:
     """Raises Unavailable until the default model, which is the first, is served."""
-    with budget(CHECK_SECONDS):
-        reply = await backends.conversation.ListModels(conversation_pb2.ListModelsRequest())
+    reply = await _check_conversation(backends)
     if not reply.models or not reply.models[0].available:
         raise Unavailable("no worker serves the default model")

@@ -1,1 +1,1 @@
-"""What the tests of every service share."""
+"""What tests of several members need of a running service."""
