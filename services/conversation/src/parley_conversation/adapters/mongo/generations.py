@@ -7,7 +7,6 @@ is known again, instead of being taken for another's.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -56,7 +55,9 @@ class MongoGenerations:
         return next(iter(await self.get_many([generation_id])), None)
 
     async def get_many(self, generation_ids: Sequence[str]) -> Sequence[Generation]:
-        return list(map(to_generation, (await self._read(generation_ids)).values()))
+        with mongo_errors():
+            found = await self._generations.find({"_id": {"$in": list(dict.fromkeys(generation_ids))}}).to_list()
+        return list(map(to_generation, found))
 
     async def claim(
         self, generation_id: str, worker_id: str, now: datetime, lease_until: datetime
@@ -64,16 +65,23 @@ class MongoGenerations:
         return await self._change(generation_id, lambda it: transitions.claim(it, worker_id, now, lease_until), now)
 
     async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
-        documents = await self._read(list(leases))
-
-        async def renewed(document: Document) -> Renewal | None:
-            rule = partial(
-                transitions.renew, worker_id=worker_id, attempt=leases[document["_id"]], lease_until=lease_until
-            )
-            changed = await self._change(document["_id"], rule, document=document)
-            return None if changed is None else Renewal(changed.id, changed.cancel_requested_at is not None)
-
-        return [renewal for renewal in await asyncio.gather(*map(renewed, documents.values())) if renewal]
+        """In one write for all of them, which changes those that hold, and one read that tells which these were."""
+        attempts = [[generation_id, attempt] for generation_id, attempt in leases.items()]
+        held = [
+            {"$eq": ["$state", str(State.RUNNING)]},
+            {"$eq": ["$worker_id", worker_id]},
+            {"$in": [["$_id", "$attempt"], attempts]},
+        ]
+        values = {"lease_until": to_micros(lease_until), "version": new_id()}
+        # In the others nothing changes: a field that is not there is not made.
+        changed = {name: {"$cond": [{"$and": held}, value, f"${name}"]} for name, value in values.items()}
+        with mongo_errors():
+            await self._generations.update_many({"_id": {"$in": list(leases)}}, [{"$set": changed}])
+        return [
+            Renewal(it.id, it.cancel_requested_at is not None)
+            for it in await self.get_many(list(leases))
+            if transitions.renew(it, worker_id, leases[it.id], lease_until) == it
+        ]
 
     async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:
         rule = partial(transitions.requeue, attempt=attempt, now=now, handed_back=handed_back)
@@ -153,11 +161,6 @@ class MongoGenerations:
             raise Unavailable("its conversation is being deleted")
         return found
 
-    async def _read(self, generation_ids: Sequence[str]) -> dict[str, Document]:
-        with mongo_errors():
-            cursor = self._generations.find({"_id": {"$in": list(dict.fromkeys(generation_ids))}})
-            return {document["_id"]: document async for document in cursor}
-
     async def _find(
         self, indexed: Document, also: Document, order: Mapping[str, int], most: int | None = None
     ) -> Sequence[Generation]:
@@ -167,17 +170,12 @@ class MongoGenerations:
             cursor = await self._generations.aggregate(steps + ([{"$limit": most}] if most else []))
             return [to_generation(document) async for document in cursor]
 
-    async def _change(
-        self, generation_id: str, rule: Rule, now: datetime | None = None, document: Document | None = None
-    ) -> Generation | None:
-        """The document as `rule` changes it, or None, with nothing written, when it is absent or the rule refuses.
-
-        document: as it was read a moment ago.
-        """
+    async def _change(self, generation_id: str, rule: Rule, now: datetime | None = None) -> Generation | None:
+        """The document as `rule` changes it, or None, with nothing written, when it is absent or the rule refuses."""
         version = new_id()
         with mongo_errors():
             for _ in range(TRIES):
-                document = document or await self._generations.find_one({"_id": generation_id})
+                document = await self._generations.find_one({"_id": generation_id})
                 if document is None:
                     return None
                 current = to_generation(document)
@@ -189,7 +187,6 @@ class MongoGenerations:
                 changed_at = document["changed_at"] if now is None else to_micros(now)
                 if await self._swap(document, _document(changed, changed_at, version)):
                     return changed
-                document = None
         raise Unavailable("too many writers at once")
 
     async def _swap(self, old: Document, new: Document) -> bool:

@@ -2,19 +2,23 @@
 
 A word is one look into the index. Words that stand together are looked up by the longest of them, and the text, kept
 as folded words, is asked for the rest. The beginning of a word is a range in the index.
+
+A long message has a document for each 2,000 words, so that no write has more index keys than it has time for. Parts
+overlap, so that what is typed, however long, stands in one of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pymongo.errors import DuplicateKeyError
 
 from parley_conversation.domain.conversation import Message
-from parley_conversation.domain.words import terms_of, words_of
+from parley_conversation.domain.words import MOST_CHARACTERS, terms_of, words_of
 from parley_kit.mongo import Document, Mongo, mongo_errors
 
+PART = 2000
 AFTER_ALL = "\U0010ffff"
 DELETED_AT_ONCE = 200
 
@@ -31,20 +35,16 @@ class MongoSearch:
         self._conversations = db.conversations
 
     async def index(self, owner_id: str, message: Message) -> None:
-        """Once: a message never changes."""
-        words = words_of(message.content)
-        document = {
-            "_id": f"{message.conversation_id}:{message.seq}",
-            "conversation_id": message.conversation_id,
-            "owner_id": owner_id,
-            "words": _distinct(words),
-            "text": _joined(words),
-        }
-        with mongo_errors():
-            try:
-                await self._texts.insert_one(document)
-            except DuplicateKeyError:
-                return  # indexed before
+        """Once: a message never changes. Cut off, the next time adds what is missing."""
+        name = f"{message.conversation_id}:{message.seq}"
+        origin = {"conversation_id": message.conversation_id, "owner_id": owner_id}
+        for number, words in enumerate(_parts(words_of(message.content))):
+            document = {"_id": f"{name}:{number}", **origin, "words": _distinct(words), "text": _joined(words)}
+            with mongo_errors():
+                try:
+                    await self._texts.insert_one(document)
+                except DuplicateKeyError:
+                    continue  # indexed before
 
     async def find(self, owner_id: str, search: str) -> set[str]:
         """The ids of the owner's conversations that have all that was typed, each term in the title or a message."""
@@ -81,6 +81,11 @@ def key_of(term: Sequence[str], unfinished: bool) -> str | Document:
         return max(whole, key=len)
     # One element has to fulfil both: $gte and $lt without $elemMatch could be met by two words.
     return {"$elemMatch": {"$gte": term[0], "$lt": term[0] + AFTER_ALL}}
+
+
+def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(words), PART):
+        yield words[start : start + PART + MOST_CHARACTERS]
 
 
 def _of_title(match: Document) -> Document:
