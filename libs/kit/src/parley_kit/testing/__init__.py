@@ -1,1 +1,1 @@
-"""What tests of several members need of a running service."""
+"""What the tests of every service share."""
