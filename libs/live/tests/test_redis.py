@@ -1,15 +1,23 @@
+"""What Redis does beyond the contract."""
+
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator
 from typing import ClassVar
 from uuid import uuid4
 
 import pytest
 
+from parley_kit.errors import Unavailable
+from parley_kit.settings import ConfigError
+from parley_live import Delta, End, Fenced, Rate
 from parley_live.redis import RedisLive, RedisSettings, open_redis
 from parley_live.testing.contract import LiveContract
-from parley_live.testing.harness import Advance
+from parley_live.testing.harness import Advance, deltas, values
+from parley_live.testing.servers import PATIENCE, Open, RedisServer
 
 
 class TestRedisLive(LiveContract):
@@ -28,3 +36,220 @@ class TestRedisLive(LiveContract):
     @pytest.fixture
     def advance(self) -> Advance:
         return asyncio.sleep
+
+
+async def test_everything_has_a_time_to_live(server: RedisServer, open_live: Open) -> None:
+    async with open_live(server.url) as live, server.client() as client:
+        await live.raise_fence("begun", 1)
+        await live.raise_fence("written", 1)
+        await live.append("written", deltas(["a"]))
+        await live.end("ended")
+        await live.take("key", Rate(5, 60))
+        await live.revoke("token", 60)
+        keys = await client.keys("*")
+        assert {b"gen:{written}", b"gen:{written}:attempt", b"gen:{begun}:attempt", b"revoked:token"} <= set(keys)
+        assert all([await client.pttl(key) > 0 for key in keys])
+
+
+async def test_a_thousand_readers_need_three_connections(server: RedisServer, open_live: Open) -> None:
+    """Of a thousand streams or of one; each gets its own, at once."""
+    async with open_live(server.url) as live, live.listen(), server.client() as client:
+        streams = [f"one-of-{number}" for number in range(500)]
+        reads = [asyncio.create_task(live.read(stream, None, 30)) for stream in [*streams, *["same"] * 500]]
+        await asyncio.sleep(0.2)
+        connections = [each for each in await client.client_list() if each["name"] == "parley"]
+        assert len(connections) <= 3
+        before = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"]
+        for stream in [*streams, "same"]:
+            await live.end(stream)
+        async with asyncio.timeout(PATIENCE):
+            assert all(values(read) == [End()] for read in await asyncio.gather(*reads))
+        asked = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"] - before
+        assert asked == len(streams) + 1  # the ends; readers were pushed to and asked for nothing
+
+
+async def test_what_is_asked_in_one_turn_travels_together(server: RedisServer, open_live: Open) -> None:
+    """As the writers of all the streams do after an engine step."""
+    async with open_live(server.url) as live, server.client() as client:
+        await asyncio.gather(*(live.raise_fence(str(number), 1) for number in range(65)))
+        await live.append("64", deltas(["a"]))  # now the server knows the script
+        before = (await client.info("stats"))["total_reads_processed"]
+        await asyncio.gather(*(live.append(str(number), deltas(["a"])) for number in range(64)))
+        assert (await client.info("stats"))["total_reads_processed"] - before <= 4  # `info` itself is one
+
+
+async def test_streams_that_nobody_reads_any_more_are_left(
+    server: RedisServer, open_live: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley_live.redis.watches.LINGER_SECONDS", 0.1)
+    async with open_live(server.url) as live, server.client() as client:
+        waiting = asyncio.create_task(live.read("waited-for", None, 30))
+        for number in range(10):
+            await live.read(str(number), None, 0.001)
+        async with asyncio.timeout(PATIENCE):
+            while await client.pubsub_channels() != [b"gen:{waited-for}"]:  # noqa: ASYNC110 - the server tells nobody
+                await asyncio.sleep(0.02)
+        await live.end("waited-for")
+        assert values(await waiting) == [End()]
+
+
+async def test_a_push_that_is_not_ours_harms_nobody(server: RedisServer, open_live: Open) -> None:
+    async with open_live(server.url) as live, live.listen() as listener, server.client() as client:
+        waiting = asyncio.create_task(live.read("g", None, 30))
+        await asyncio.sleep(0.1)
+        for nonsense in (b"", b"\xff\xfe", b"1-1", b"1-1\n{", b"1-1\n[1]", b"1-1\n7"):
+            await client.publish("gen:{g}", nonsense)
+            await client.publish("gen:cancels", nonsense)
+        await live.cancel("c")
+        await live.end("g")
+        async with asyncio.timeout(PATIENCE):
+            assert values(await waiting) == [End()]
+            assert await anext(listener) == "c"
+
+
+async def test_each_of_two_servers_has_its_share(
+    server: RedisServer, other_server: RedisServer, open_live: Open
+) -> None:
+    """With one away its share is away, and nothing else: not the other's streams, not the cancels."""
+    names = [f"name-{number}" for number in range(60)]
+    async with open_live(server.url, other_server.url) as live, live.listen() as listener:
+        for name in names:
+            await live.end(name)
+            await live.revoke(name, 60)
+        await live.cancel("both")
+        await live.cancel("once")
+        assert [await anext(listener), await anext(listener)] == ["both", "once"]
+        async with server.client() as client:
+            here = {name for name in names if await client.exists(f"gen:{{{name}}}")}
+        assert 10 < len(here) < 50
+        await server.kill()
+        for name in names:
+            if name in here:
+                with pytest.raises(Unavailable):
+                    await live.is_revoked(name)
+                with pytest.raises(Unavailable):
+                    await live.read(name, None, 5)
+            else:
+                assert await live.is_revoked(name)
+                assert values(await live.read(name, None, 5)) == [End()]
+        await live.check()
+        await live.cancel("one")
+        async with live.listen() as late:
+            await live.cancel("late")
+            assert await anext(late) == "late"
+        assert [await anext(listener), await anext(listener)] == ["one", "late"]
+        await other_server.kill()
+        with pytest.raises(Unavailable, match="Redis"):
+            await live.check()
+
+
+async def test_the_place_of_a_key_does_not_depend_on_the_order_of_urls() -> None:
+    from parley_live.redis.servers import Servers
+
+    urls = [f"redis://host-{number}:6379/0" for number in range(4)]
+    one, other = Servers(urls), Servers([*reversed(urls), "redis://:secret@new:6379/0"])
+    places = [(one.of(str(key)).name, other.of(str(key)).name) for key in range(1000)]
+    moved = [now for before, now in places if now != before]
+    assert 100 < len(moved) < 300
+    assert set(moved) == {"new:6379/0"}
+
+
+WRITER = """
+import asyncio, sys
+from parley_live import Delta, Fenced
+from parley_live.redis import RedisSettings, open_redis
+
+async def main(url, attempt):
+    async with open_redis(RedisSettings(redis_urls=url)) as live:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        streamed = await live.raise_fence("g", attempt) or ()
+        print("fenced", flush=True)
+        for offset in range(sum(len(delta.text) for delta in streamed), 10**6):
+            try:
+                await live.append("g", [Delta(attempt, 1, offset, str(attempt))])
+            except Fenced:
+                return
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+async def start_writer(url: str, attempt: int) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader]:
+    pipe = asyncio.subprocess.PIPE
+    arguments = (sys.executable, "-c", WRITER, url, str(attempt))
+    writer = await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe)
+    assert writer.stdout is not None
+    assert await writer.stdout.readline() == b"ready\n"
+    return writer, writer.stdout
+
+
+async def test_processes_that_take_over_from_each_other(server: RedisServer, open_live: Open) -> None:
+    """Each writes as fast as it can; whoever was fenced has not written one delta after it."""
+    writers = await asyncio.gather(*(start_writer(server.url, attempt) for attempt in (1, 2)))
+    for writer, said in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        assert await said.readline() == b"fenced\n"
+        await asyncio.sleep(0.1)
+    async with open_live(server.url) as live:
+        await live.end("g")
+        assert [await writer.wait() for writer, _ in writers] == [0, 0]
+        entries: list[Delta | End] = []
+        position = None
+        while not entries or not isinstance(entries[-1], End):
+            read = await live.read("g", position, 5)
+            position = read[-1].position
+            entries += values(read)
+    written = [entry for entry in entries if isinstance(entry, Delta)]
+    assert [delta.offset for delta in written] == list(range(len(written)))
+    attempts = [delta.attempt for delta in written]
+    assert attempts == sorted(attempts)
+    assert set(attempts) == {1, 2}
+
+
+async def test_what_is_in_redis_can_be_read_by_people(server: RedisServer, open_live: Open) -> None:
+    async with open_live(server.url) as live, server.client() as client:
+        await live.raise_fence("g", 3)
+        await live.append("g", [Delta(3, 3, 0, "hé", (7, 8))])
+        ((_, fields),) = await client.xrange("gen:{g}")
+        assert json.loads(fields[b"d"]) == [3, 3, 0, "hé", [7, 8]]
+        assert await client.hget("gen:{g}:attempt", "attempt") == b"3"
+
+
+@pytest.mark.parametrize("urls", ["nonsense", "http://host:1/0", "redis://a:1/0,redis://a:1/0", ",", "redis://a:b/0"])
+def test_settings_refuse_what_is_no_redis(monkeypatch: pytest.MonkeyPatch, urls: str) -> None:
+    monkeypatch.setenv("PARLEY_REDIS_URLS", urls)
+    with pytest.raises(ConfigError, match="PARLEY_REDIS_URLS"):
+        RedisSettings.load()
+
+
+def test_settings_take_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARLEY_REDIS_URLS", "redis://:secret@a:1/0, rediss://b:2/1,")
+    settings = RedisSettings.load()
+    assert settings.redis_urls == ("redis://:secret@a:1/0", "rediss://b:2/1")
+    assert "secret" not in repr(settings)
+
+
+async def test_the_password_is_not_in_what_is_said(open_live: Open) -> None:
+    async with open_live("redis://user:secret@127.0.0.1:1/0") as live:
+        with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1/0") as caught:
+            await live.check()
+        assert "secret" not in caught.value.message
+
+
+async def test_an_ended_stream_fences(server: RedisServer, open_live: Open) -> None:
+    """Also when its entries were evicted meanwhile."""
+    async with open_live(server.url) as live, server.client() as client:
+        await live.raise_fence("g", 1)
+        await live.end("g")
+        await client.delete("gen:{g}")
+        with pytest.raises(Fenced):
+            await live.raise_fence("g", 2)
+
+
+async def test_a_key_of_another_kind_is_no_crash(server: RedisServer, open_live: Open) -> None:
+    async with open_live(server.url) as live, server.client() as client:
+        await client.set("gen:{g}:attempt", "not a hash")
+        with pytest.raises(Unavailable, match="WRONGTYPE"):
+            await live.raise_fence("g", 1)

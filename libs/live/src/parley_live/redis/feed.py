@@ -77,12 +77,15 @@ class Feed:
         failures = 0
         while True:
             await self._wanted()
-            connected_at = monotonic()
             try:
-                await self._hold_connection()
-            except* AWAY as group:
-                failures = 0 if monotonic() - connected_at > BACKOFF_SECONDS[1] else failures + 1
-                self._lose(_first(group), failures)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    connection = await self._connector.connect()
+            except AWAY as error:
+                failures += 1
+                self._lose(away(self._connector.name, error))
+            else:
+                failures = 0
+                await self._hold(connection)
             least, most = BACKOFF_SECONDS
             await asyncio.sleep(random.uniform(0, min(most, least * 2**failures)))
 
@@ -91,9 +94,8 @@ class Feed:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _hold_connection(self) -> None:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            connection = await self._connector.connect()
+    async def _hold(self, connection: AbstractConnection) -> None:
+        """Until it is lost. One that was merely closed is opened again before anybody is told that Redis is away."""
         self._error = None
         self._joining, self._leaving = set(self._subscribers), set()
         self._unconfirmed.clear()
@@ -103,6 +105,13 @@ class Feed:
                 tasks.create_task(self._receive(connection))
                 tasks.create_task(self._send_changes(connection))
                 tasks.create_task(self._feel_pulse(connection))
+        except* TimeoutError as silence:
+            self._lose(away(self._connector.name, silence.exceptions[0]))
+        except* AWAY:
+            self._lose(None)
+        except* Exception:
+            log.exception("live_feed_failed")
+            self._lose(None)
         finally:
             await connection.disconnect(nowait=True)
 
@@ -129,7 +138,13 @@ class Feed:
             if kind == b"subscribe":
                 self._confirm(channel, subscriber)
             elif kind == b"message" and subscriber is not None and not self._unconfirmed[channel]:
-                subscriber.heard(value)
+                self._tell(subscriber, value)
+
+    def _tell(self, subscriber: Subscriber, message: bytes) -> None:
+        try:
+            subscriber.heard(message)
+        except Exception:  # not of ours: readers find what there is in the stream itself
+            log.exception("live_push_undecodable")
 
     def _confirm(self, channel: bytes, subscriber: Subscriber | None) -> None:
         """Only the last of several subscriptions counts: before it, the channel was left once more."""
@@ -155,19 +170,10 @@ class Feed:
         self._pulse_at = monotonic()
         self._pulse.set()
 
-    def _lose(self, error: Exception, failures: int) -> None:
-        """A connection that was merely closed is opened again before readers are told that Redis is away."""
+    def _lose(self, error: Unavailable | None) -> None:
         metrics.FEEDS_LOST.inc()
-        if failures or isinstance(error, TimeoutError):
-            self._error = away(self._connector.name, error)
-            log.warning("live_feed_away", error=self._error.message)
+        self._error = error
+        if error is not None:
+            log.warning("live_feed_away", error=error.message)
         for subscriber in list(self._subscribers.values()):
-            subscriber.left(self._error)
-
-
-def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, Exception)  # noqa: S101 - of a group of AWAY
-    return error
+            subscriber.left(error)

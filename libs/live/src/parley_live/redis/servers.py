@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 
+from parley_kit.logs import get_logger
 from parley_live.redis.commands import Commands
 from parley_live.redis.connector import Connector
 from parley_live.redis.feed import Feed
 from parley_live.redis.watches import Watches
+
+log = get_logger(__name__)
+
+RESTART_SECONDS = 0.5
 
 
 class Server:
@@ -24,9 +29,15 @@ class Server:
         self.watches = Watches(self.feed)
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for work in (self.commands.run(), self.feed.run(), self.watches.run()):
-                tasks.create_task(work, name=f"redis {self.name}")
+        """Its parts, begun again should one break."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    for work in (self.commands.run(), self.feed.run(), self.watches.run()):
+                        tasks.create_task(work, name=f"redis {self.name}")
+            except* Exception:
+                log.exception("live_redis_failed", server=self.name)
+            await asyncio.sleep(RESTART_SECONDS)
 
 
 class Servers:

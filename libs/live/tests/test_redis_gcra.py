@@ -1,0 +1,35 @@
+"""The Lua of the rate limits against parley_live.gcra, on a clock that the test sets."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from redis.asyncio import Redis
+
+from parley_live import Rate
+from parley_live.gcra import MICROSECONDS, take
+from parley_live.redis.scripts import TAKE
+
+CLOCK = "redis.call('TIME')"
+START = 1_790_000_000 * MICROSECONDS
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_decides_as_the_arithmetic_in_whole_numbers(redis_url: str, seed: int) -> None:
+    """To the µs, at today's times; up to 2^53 units, and here also with limits whose shares are no whole µs."""
+    assert CLOCK in TAKE.text
+    script = TAKE.text.replace(CLOCK, "{ARGV[4], ARGV[5]}")
+    draw = random.Random(seed)
+    rate = Rate(draw.choice([1, 3, 7, 100, 1_000_000]), draw.choice([0.001, 1.0, 1 / 3, 60.0, 3600.0]))
+    due, now, key = 0, START, f"gcra-{seed}-{draw.random()}"
+    async with Redis.from_url(redis_url) as client:
+        for _ in range(200):
+            now += draw.choice([0, 1, draw.randint(0, round(rate.seconds * MICROSECONDS * 1.5))])
+            cost = draw.choice([1, rate.limit, draw.randint(1, rate.limit)])
+            due, wait = take(due, now, rate, cost)
+            price = round(rate.seconds * MICROSECONDS)
+            arguments = (rate.limit, price, cost, now // MICROSECONDS, now % MICROSECONDS)
+            assert await client.eval(script, 1, key, *map(str, arguments)) == wait
+            await client.persist(key)  # its own time to live is by the real clock
+        await client.delete(key)
