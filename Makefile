@@ -9,7 +9,7 @@ PYTHON ?= python3
 PACKAGES := proto libs/kit libs/bus libs/live services/auth services/conversation services/gateway gpu-worker services/standalone infra/local
 INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES))
 
-.PHONY: help setup run test unit cluster cluster-down bench lint types format proto settings model images clean
+.PHONY: help setup run test unit cluster cluster-down chaos mutants bench lint types format proto settings model images clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -59,6 +59,12 @@ model: setup ## train the bundled model anew (an hour on two cores)
 
 bench: setup ## measure; numbers side by side in one run
 	@for script in tests/bench/*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
+
+chaos: setup ## break a cluster for SECONDS=600 (SEED=n) and check what its clients were told; the history is kept in build/chaos
+	PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+
+mutants: setup ## take each guard away in turn: a test must fail
+	PYTHONPATH=tests $(BIN)/python -m mutants
 
 cluster: ## the real servers and every service as its own process (comes with the next version)
 	@echo "make cluster is not part of this version: the adapters for Kafka, Cassandra, MongoDB and Redis come next" >&2; exit 2

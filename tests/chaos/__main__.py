@@ -6,36 +6,23 @@ import argparse
 import asyncio
 import random
 import sys
-import tempfile
 from pathlib import Path
-
-from support.cluster import start_cluster
 
 from chaos.checker import violations
 from chaos.harness import Harness, Plan
 from chaos.nemesis import Nemesis, every_step, shuffled
 from chaos.operation import Operation, read_history
 from chaos.record import open_record
+from chaos.stage import DEADLINE_SECONDS, PAUSE_SECONDS, open_stage
 from chaos.summary import summary
 from chaos.timeline import timeline
-
-LEASE_SECONDS = 3.0
-DEADLINE_SECONDS = 120.0
-SETTINGS = {
-    "PARLEY_WORKER_BACKEND": "scripted",
-    "PARLEY_SCRIPTED_INTERVAL_MS": "20",
-    "PARLEY_LEASE_SECONDS": str(LEASE_SECONDS),
-    "PARLEY_GENERATION_SECONDS": str(DEADLINE_SECONDS),
-    "PARLEY_KAFKA_PARTITIONS": "4",
-}
-PAUSE_SECONDS = (LEASE_SECONDS + 1.0, LEASE_SECONDS + 6.0)
 
 
 def main() -> None:
     options = _options()
     if options.check is not None:
         sys.exit(_judge(read_history(options.check)))
-    folder = Path(options.folder or tempfile.mkdtemp(prefix="parley-chaos-"))
+    folder = options.folder or Path("build", "chaos", str(options.seed))
     history = folder / "history.jsonl"
     _say(f"seed {options.seed}; history: {history}")
     try:
@@ -48,18 +35,12 @@ def main() -> None:
 async def _run(folder: Path, history: Path, seed: int, seconds: float, clients: int) -> list[Operation]:
     chance = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    starting = start_cluster(folder / "data", settings=SETTINGS)
-    cluster = await asyncio.to_thread(starting.__enter__)
-    try:
-        with open_record(history) as recorder:
-            nemesis = Nemesis(
-                cluster, f"redis://127.0.0.1:{cluster.port_of('redis')}/0", {}, recorder, chance, PAUSE_SECONDS
-            )
-            harness = Harness(cluster.urls, recorder, chance, _say)
+    with open_record(history) as recorder:
+        async with open_stage(folder / "data") as stage:
+            nemesis = Nemesis(stage.cluster, stage.redis_url, stage.links, recorder, chance, PAUSE_SECONDS)
+            harness = Harness(stage.cluster.urls, recorder, chance, _say)
             plan = Plan(seconds, clients, DEADLINE_SECONDS + 30, DEADLINE_SECONDS)
-            await harness.run(plan, nemesis, shuffled(every_step([]), chance))
-    finally:
-        await asyncio.to_thread(starting.__exit__, *sys.exc_info())
+            await harness.run(plan, nemesis, shuffled(every_step(list(stage.links)), chance))
     return recorder.operations
 
 
@@ -83,7 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long things break")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--clients", type=int, default=12)
-    parser.add_argument("--folder", help="where the history and the cluster's data go; default: a new one")
+    parser.add_argument("--folder", type=Path, help="for the history and the cluster; default: build/chaos/SEED")
     parser.add_argument("--check", type=Path, help="only judge this history")
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ AUDIT_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class Plan:
-    """seconds: how long things break. quiet_seconds: how long the clients then have to come to their ends.
+    """seconds: how long things break, if there is enough to do. quiet_seconds: what the clients then have to finish.
 
     deadline: of a generation, as the platform was told.
     """
@@ -82,13 +82,10 @@ class Harness:
         enough = asyncio.Event()
         working = [asyncio.create_task(client.run(enough)) for client in self.clients]
         breaking = [asyncio.create_task(nemesis.run(steps, f"nemesis-{number}")) for number in range(plan.nemeses)]
-        try:
-            done, _ = await asyncio.wait([*working, *breaking], timeout=plan.seconds, return_when="FIRST_EXCEPTION")
-        finally:
-            for task in breaking:
-                task.cancel()
-            ends = await asyncio.gather(*breaking, return_exceptions=True)
-        _raise_any([*ends, *(task.exception() for task in done)])
+        _, unfinished = await asyncio.wait(breaking, timeout=plan.seconds)
+        for task in unfinished:
+            task.cancel()
+        _raise_any(await asyncio.gather(*breaking, return_exceptions=True))
         self._say("quiet")
         enough.set()
         done, late = await asyncio.wait(working, timeout=plan.quiet_seconds)

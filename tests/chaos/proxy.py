@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -30,11 +30,11 @@ class Weather:
 class Proxy:
     """Listens on loopback and forwards to one address. Weather changes take effect on connections that are open too."""
 
-    def __init__(self, port: int, target_port: int) -> None:
+    def __init__(self, port: int, target: Callable[[], int]) -> None:
         """Open it with `open_proxy`."""
         self.port = port
         self.connections = 0
-        self._target_port = target_port
+        self._target = target
         self._weather = Weather()
         self._moving = asyncio.Event()
         self._moving.set()
@@ -96,7 +96,7 @@ class Proxy:
     ) -> None:
         with suppress(OSError, TimeoutError):
             async with asyncio.timeout(CONNECT_SECONDS):
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target())
             ends.append(far_writer)
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
 
@@ -133,9 +133,9 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def open_proxy(port: int, target_port: int) -> AsyncIterator[Proxy]:
-    """Listen on `port` (0: a free one) for the block."""
-    proxy = Proxy(port, target_port)
+async def open_proxy(target: Callable[[], int], port: int = 0) -> AsyncIterator[Proxy]:
+    """Listen on `port` (0: a free one) for the block. target: the port behind it, asked for at each connection."""
+    proxy = Proxy(port, target)
     server = await asyncio.start_server(proxy.serve, "127.0.0.1", port)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

@@ -28,7 +28,7 @@ async def proxy() -> AsyncIterator[Proxy]:
             writer.close()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    async with open_proxy(0, server.sockets[0].getsockname()[1]) as opened:
+    async with open_proxy(lambda: server.sockets[0].getsockname()[1]) as opened:
         yield opened
     server.close()
 
@@ -146,6 +146,6 @@ async def test_refusing_resets_old_and_new_until_it_heals(proxy: Proxy, line: Li
 
 
 async def test_nothing_behind_it_looks_like_a_reset() -> None:
-    async with open_proxy(0, 1) as proxy:
+    async with open_proxy(lambda: 1) as proxy:
         with pytest.raises(ConnectionError):
             await (await connect(proxy)).rest()
