@@ -17,5 +17,7 @@ class TestKafkaBus(BusContract):
 
     @pytest.fixture
     async def bus(self, kafka: str) -> AsyncIterator[KafkaBus]:
-        async with open_kafka(KafkaSettings.load(kafka_servers=kafka, kafka_partitions=4)) as bus:
+        """A session longer than any test's patience: what moves on leaving does not move by a timeout."""
+        settings = KafkaSettings.load(kafka_servers=kafka, kafka_partitions=4, kafka_session_seconds=60)
+        async with open_kafka(settings) as bus:
             yield bus

@@ -25,7 +25,8 @@ COMMIT_LINGER_SECONDS = 0.02
 COMMIT_SECONDS = 1.5
 WATCH_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
-HEARTBEATS_PER_SESSION = 10
+HEARTBEAT_MS = 800
+"""Also how soon a member hears that another has come or gone."""
 FETCH_WAIT_MS = 200
 FETCH_BYTES = 64 * 1024
 """Of a partition at a time: a partition with a long queue does not keep the others waiting, and memory stays small."""
@@ -191,7 +192,7 @@ def _new_consumer(settings: KafkaSettings, group: str, instance: str) -> AIOKafk
         group_id=group,
         group_instance_id=instance,
         session_timeout_ms=session_ms,
-        heartbeat_interval_ms=session_ms // HEARTBEATS_PER_SESSION,
+        heartbeat_interval_ms=min(HEARTBEAT_MS, session_ms // 4),
         max_poll_interval_ms=NEVER_MS,
         rebalance_timeout_ms=session_ms,
         request_timeout_ms=session_ms + 2_000,  # more than a join may take

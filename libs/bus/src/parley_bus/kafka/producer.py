@@ -36,8 +36,8 @@ class Producer:
     """Acknowledged by all replicas in sync, without lingering.
 
     An idempotent producer tries a batch again for ever, so after a timeout the record of a caller who has given up
-    could still be written, behind its own repetition. Therefore the producer is closed first, and only when nothing more
-    can leave it a new one opens, with a producer id of its own.
+    could still be written, behind its own repetition. Therefore the producer is closed first, and a new one, with a
+    producer id of its own, opens only when nothing more can leave the old one.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -47,8 +47,10 @@ class Producer:
         self._disposals: set[asyncio.Task[None]] = set()
 
     async def send(self, record: Record, deadline: float) -> None:
-        """Returns once it is acknowledged. Raises BadInput for a record over the cap, else Unavailable, at the latest at
-        `deadline` on the loop's clock."""
+        """Returns once it is acknowledged, at the latest at `deadline` on the loop's clock.
+
+        Raises BadInput for a record over the cap, else Unavailable or TimeoutError.
+        """
         value, key, headers = record.value, to_bytes(record.key), to_headers(record.headers)
         size = len(value) + len(key) + sum(len(name) + len(text) for name, text in headers)
         if size > max_bytes(record.topic):

@@ -25,7 +25,10 @@ class KafkaSettings(Settings):
         168, ge=1, description="hours that a topic keeps its records; dead letters are kept four times as long"
     )
     kafka_session_seconds: float = Field(
-        8.0, ge=6, le=300, description="seconds of silence after which a dead consumer's partitions move"
+        8.0,
+        ge=1,
+        le=300,
+        description="seconds of silence after which a dead consumer's partitions move; brokers refuse less than 6",
     )
     client_name: str | None = Field(
         None,

@@ -1,0 +1,196 @@
+"""A broker that is killed, paused, or not there yet: refusals within 2 s, nothing lost, no hand needed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from parley_bus import DLQ_SUFFIX, Record
+from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
+from parley_bus.kafka.producer import MAX_RECORD_BYTES
+from parley_kit.errors import BadInput, Unavailable
+from parley_local import servers
+from parley_local.ports import Ports
+from parley_local.testing import ServerProcess
+
+pytestmark = pytest.mark.timeout(240)
+
+PATIENCE = 100.0
+"""Seconds: a broker starts in 3, on a busy machine in 30."""
+RETRY_SECONDS = 0.25
+
+
+class Broker:
+    """A broker of our own, to be killed. It dies with the thread that started it, so that thread is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process = ServerProcess(servers.kafka(folder, Ports()), folder / "kafka.log")
+        self._thread = ThreadPoolExecutor(1)
+
+    @property
+    def address(self) -> str:
+        return self.process.address
+
+    async def start(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.process.start)
+
+    async def restart(self) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, self.process.restart)
+
+    def close(self) -> None:
+        self.process.kill()
+        self._thread.shutdown()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    try:
+        asyncio.run(broker.start())
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+async def bus(broker: Broker) -> AsyncIterator[KafkaBus]:
+    async with open_kafka(KafkaSettings.load(kafka_servers=broker.address, kafka_partitions=2)) as bus:
+        yield bus
+
+
+async def refused_in_time(call: Awaitable[object]) -> None:
+    started = time.monotonic()
+    with pytest.raises(Unavailable):
+        await call
+    assert time.monotonic() - started < 2.0
+
+
+async def published(bus: KafkaBus, record: Record) -> None:
+    """Until it is acknowledged; each try ends in time."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            started = time.monotonic()
+            try:
+                return await bus.publish(record)
+            except Unavailable:
+                assert time.monotonic() - started < 2.0
+                await asyncio.sleep(RETRY_SECONDS)
+
+
+async def test_no_acknowledged_record_is_lost_through_kills(broker: Broker, bus: KafkaBus) -> None:
+    """Two kills under load: every acknowledged record arrives, and of each key in the order of publishing."""
+    done = asyncio.Event()
+
+    async def write(key: str) -> int:
+        value = 0
+        while not done.is_set():
+            await published(bus, Record("killed", key, b"%d" % value))
+            value += 1
+        return value
+
+    async with asyncio.TaskGroup() as tasks:
+        writers = {key: tasks.create_task(write(key)) for key in ("a", "b", "c")}
+        for _ in range(2):
+            await asyncio.sleep(0.5)
+            await broker.restart()
+        await asyncio.sleep(0.5)
+        done.set()
+    counts = {key: writer.result() for key, writer in writers.items()}
+    assert min(counts.values()) > 3
+    seen: dict[str, list[int]] = {key: [] for key in counts}
+    async with bus.subscribe(["killed"], "reader") as consumer, asyncio.timeout(PATIENCE):
+        while any(len(set(seen[key])) < counts[key] for key in counts):
+            for delivery in await consumer.fetch(500, 1.0):
+                seen[delivery.record.key].append(int(delivery.record.value))
+    for values in seen.values():
+        assert values == sorted(values), "a repetition came behind a later record"
+
+
+async def test_a_paused_broker_is_away_within_two_seconds(broker: Broker, bus: KafkaBus) -> None:
+    await published(bus, Record("paused", "key", b"before"))
+    async with bus.subscribe(["paused"], "group") as consumer:
+        async with asyncio.timeout(PATIENCE):
+            while not (held := await consumer.fetch(1, 1.0)):
+                pass
+        broker.process.pause()
+        try:
+            await refused_in_time(bus.check())
+            await refused_in_time(bus.publish(Record("paused", "key", b"lost")))
+            await refused_in_time(bus.publish(Record("unheard-of", "key", b"lost")))
+            await refused_in_time(consumer.fetch(1, 0.1))
+        finally:
+            broker.process.resume()
+        await published(bus, Record("paused", "key", b"after"))
+        await consumer.settle(held[0])
+        values: list[bytes] = []
+        async with asyncio.timeout(PATIENCE):
+            while b"after" not in values:
+                try:
+                    values += [item.record.value for item in await consumer.fetch(9, 1.0)]
+                except Unavailable:
+                    await asyncio.sleep(RETRY_SECONDS)
+        assert b"before" not in values
+        await bus.check()
+
+
+async def test_a_consumer_goes_on_after_the_broker_was_killed(broker: Broker, bus: KafkaBus) -> None:
+    """What was settled before stays settled, what was in hand stays in hand, what is new arrives."""
+    for value in (b"0", b"1"):
+        await published(bus, Record("gone", "key", value))
+    async with bus.subscribe(["gone"], "group") as consumer:
+        held: list[bytes] = []
+        async with asyncio.timeout(PATIENCE):
+            while len(held) < 2:
+                held += [item.record.value for item in await consumer.fetch(2, 1.0)]
+        await broker.restart()
+        await published(bus, Record("gone", "key", b"2"))
+        async with asyncio.timeout(PATIENCE):
+            while len(held) < 3:
+                try:
+                    held += [item.record.value for item in await consumer.fetch(2, 1.0)]
+                except Unavailable:
+                    await asyncio.sleep(RETRY_SECONDS)
+    assert held == [b"0", b"1", b"2"]
+
+
+async def test_all_opens_before_the_broker_is_there(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    async with open_kafka(KafkaSettings.load(kafka_servers=broker.address)) as bus:
+        await refused_in_time(bus.check())
+        await refused_in_time(bus.publish(Record("early", "key", b"")))
+        async with bus.subscribe(["early"], "group") as consumer:
+            await refused_in_time(consumer.fetch(1, 1.0))
+            try:
+                await broker.start()
+                await published(bus, Record("early", "key", b"first"))
+                async with asyncio.timeout(PATIENCE):
+                    while True:
+                        try:
+                            if batch := await consumer.fetch(1, 1.0):
+                                break
+                        except Unavailable:
+                            await asyncio.sleep(RETRY_SECONDS)
+                assert batch[0].record.value == b"first"
+            finally:
+                broker.close()
+
+
+async def test_a_record_over_the_cap_is_bad_input_and_one_at_the_cap_fits_the_dead_letters(bus: KafkaBus) -> None:
+    with pytest.raises(BadInput):
+        await bus.publish(Record("large", "key", bytes(MAX_RECORD_BYTES)))
+    largest = Record("large", "key", bytes(MAX_RECORD_BYTES - 3))
+    await published(bus, largest)
+    async with bus.subscribe(["large"], "group") as consumer, asyncio.timeout(PATIENCE):
+        while not (batch := await consumer.fetch(1, 1.0)):
+            pass
+        await consumer.reject(batch[0], "r" * 100_000, "BadInput")
+    async with bus.subscribe(["large" + DLQ_SUFFIX], "group") as undertaker, asyncio.timeout(PATIENCE):
+        while not (letters := await undertaker.fetch(1, 1.0)):
+            pass
+    assert letters[0].record.value == largest.value
+    assert letters[0].record.headers["dlq_error"] == "BadInput"
