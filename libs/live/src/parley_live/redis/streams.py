@@ -69,14 +69,14 @@ class RedisTokenStreams:
         with server.watches.watching(self._keys(generation_id)[0].encode()) as watch:
             while True:
                 await watch.until_joined()
-                entries: Sequence[Entry] | None = watch.tail.after(start, most)
-                if entries is None:
-                    version = watch.version
-                    entries = await self._ask(server, watch, generation_id, start, most)
-                    if not entries and watch.version != version:
-                        continue
-                if entries or not await watch.changed(give_up):
+                version, pushed = watch.version, watch.tail.after(start, most)
+                entries = await self._ask(server, watch, generation_id, start, most) if pushed is None else pushed
+                if entries:
                     return entries
+                if watch.version == version and not await watch.changed(give_up):
+                    break
+            # A push may be late: that there is nothing is only for the stream itself to say.
+            return await self._ask(server, watch, generation_id, start, most) if pushed is not None else entries
 
     async def _ask(
         self, server: Server, watch: Watch, generation_id: str, start: Position, most: int
