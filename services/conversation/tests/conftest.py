@@ -82,6 +82,11 @@ class World:
 
 
 Opener = Callable[..., AbstractAsyncContextManager[World]]
+OpenStores = Callable[[Path], AbstractAsyncContextManager[Stores]]
+
+
+def in_sqlite(folder: Path) -> AbstractAsyncContextManager[Stores]:
+    return open_stores(folder / "conversation.sqlite3")
 
 
 @pytest.fixture
@@ -94,12 +99,13 @@ def open_world() -> Opener:
         *,
         wrap: Callable[[Any], Any] = lambda port: port,
         clock: ManualClock | None = None,
+        stores_in: OpenStores = in_sqlite,
         **overrides: Any,
     ) -> AsyncIterator[World]:
         clock = clock or ManualClock()
         values = {"service_token": "secret", "data_dir": folder, "models": {MODEL: 100}, **overrides}
         settings = ConversationSettings.load(**values)
-        async with open_stores(folder / "conversation.sqlite3") as stores, RecordedBus() as bus:
+        async with stores_in(folder) as stores, RecordedBus() as bus:
             live = MemoryLive(clock)
             wrapped = Stores(
                 wrap(stores.conversations), wrap(stores.generations), wrap(stores.chat_log), wrap(stores.models)

@@ -8,8 +8,10 @@ answer is stored once, exactly when there is text.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,17 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from pymongo import MongoClient
 
+from parley_conversation.adapters.mongo import open_documents
+from parley_conversation.adapters.sqlite import open_stores
 from parley_conversation.domain.generation import MAX_ATTEMPTS, Failure, FinishReason, Generation, State
 from parley_conversation.domain.outcome import Ending, failed
 from parley_conversation.handlers.leases import ATTEMPTS_USED_UP
+from parley_conversation.ports import Stores
 from parley_kit.clock import ManualClock
 from parley_kit.errors import Unavailable
+from parley_kit.ids import new_id
 from parley_live import Delta, Fenced
 
 WORKERS = ("worker-1", "worker-2")
@@ -310,11 +317,38 @@ def _end_of(generation: Generation) -> tuple[Any, ...]:
 
 @pytest.mark.timeout(180)
 def test_life_cycle(open_world: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
+    run(lambda: LifeCycle(open_world, tmp_path_factory.mktemp("world")), examples=40, steps=50)
+
+
+@pytest.mark.timeout(180)
+def test_life_cycle_in_mongodb(open_world: Any, mongo_url: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Shorter, as each step waits for a real server; the chat log stays in SQLite."""
+    session = new_id()
+
+    @asynccontextmanager
+    async def stores_in(folder: Path) -> AsyncIterator[Stores]:
+        async with (
+            open_documents(mongo_url, f"{session}-{folder.name}") as documents,
+            open_stores(folder / "conversation.sqlite3") as local,
+        ):
+            yield Stores(documents.conversations, documents.generations, local.chat_log, documents.models)
+
+    opener = partial(open_world, stores_in=stores_in)
+    try:
+        run(lambda: LifeCycle(opener, tmp_path_factory.mktemp("world")), examples=10, steps=40)
+    finally:
+        with MongoClient[dict[str, Any]](mongo_url) as client:
+            for name in client.list_database_names():
+                if name.startswith(session):
+                    client.drop_database(name)
+
+
+def run(life_cycle: Callable[[], LifeCycle], examples: int, steps: int) -> None:
     run_state_machine_as_test(
-        lambda: LifeCycle(open_world, tmp_path_factory.mktemp("world")),
+        life_cycle,
         settings=settings(
-            max_examples=40,
-            stateful_step_count=50,
+            max_examples=examples,
+            stateful_step_count=steps,
             deadline=None,
             phases=[Phase.reuse, Phase.generate],
             suppress_health_check=list(HealthCheck),
