@@ -12,6 +12,7 @@ from parley_live.base import Delta, End, Entry
 END = "null"
 
 _POSITION = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _LARGEST = 2**63 - 1
 
 
@@ -39,7 +40,7 @@ class Position:
 
 def encode(delta: Delta) -> str:
     """One line of ASCII, so that any text survives, half a surrogate pair included."""
-    return json.dumps([delta.attempt, delta.began, delta.offset, delta.text, delta.token_ids], separators=(",", ":"))
+    return _JSON.encode((delta.attempt, delta.began, delta.offset, delta.text, delta.token_ids))
 
 
 def decode(line: bytes) -> Delta | End:

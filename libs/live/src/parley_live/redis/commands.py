@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from time import monotonic
 from typing import Any
 
+from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -122,7 +123,7 @@ class _Lane:
 
     async def _deliver(self, pipeline: list[_Command]) -> None:
         connection = await self._connected()
-        packed = connection.pack_commands([command.arguments for command in pipeline])
+        packed = b"".join(pack_command(command.arguments) for command in pipeline)  # type: ignore[arg-type] # its stub says 1-tuple
         await connection.send_packed_command(packed, check_health=False)
         for command in pipeline:
             try:
