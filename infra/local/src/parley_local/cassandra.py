@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parley_local.folders import copy_resource, make_folder, resource, write
 from parley_local.jars import jar_set
-from parley_local.java import find_java
+from parley_local.java import find_java, quick_options
 from parley_local.program import NotReady, Program, require_listener
 
 CHECK_SECONDS = 2.0
@@ -33,21 +33,23 @@ class Cassandra:
         return f"127.0.0.1:{self.port}"
 
     def prepare(self) -> Program:
-        java, jars = find_java(), jar_set("cassandra").install()
+        java, jars = find_java(), jar_set("cassandra")
+        folder = jars.install()
         make_folder(self.folder)
         write(self.folder / "cassandra.yaml", self.yaml())
         copy_resource("cassandra", "logback.xml", self.folder)
         write(self.folder / "jvm.options", resource("cassandra", "jvm.options"))
         command = (
             str(java),
-            f"-javaagent:{jars / AGENT}",
+            *quick_options(jars.archive),
+            f"-javaagent:{folder / AGENT}",
             f"@{self.folder / 'jvm.options'}",
             f"-Dcassandra.storagedir={self.folder}",
             f"-Dcassandra.logdir={self.folder}",
             f"-Dcassandra.config={(self.folder / 'cassandra.yaml').as_uri()}",
             f"-Dlogback.configurationFile={(self.folder / 'logback.xml').as_uri()}",
             "-cp",
-            f"{jars}/*",
+            f"{folder}/*",
             "org.apache.cassandra.service.CassandraDaemon",
         )
         return Program(self.name, command, self.folder)

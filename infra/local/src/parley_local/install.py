@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from parley_local.archives import archive_classes
 from parley_local.jars import jar_set
 from parley_local.java import find_command, find_java
 
@@ -17,3 +18,6 @@ def install_servers(say: Callable[[str], None]) -> None:
         if not jars.folder.is_dir():
             say(f"fetching {name} with Maven")
             jars.install()
+        if not jars.archive.exists():
+            say(f"preparing a quick start of {name}")
+            archive_classes(name)

@@ -42,6 +42,11 @@ class JarSet:
         """Where the jars of this very manifest are once they are installed."""
         return self.cache / f"{self.name}-{hashlib.sha256(self.manifest.encode()).hexdigest()[:12]}"
 
+    @property
+    def archive(self) -> Path:
+        """Where the classes of these jars are once they were archived."""
+        return self.folder / "classes.jsa"
+
     def install(self) -> Path:
         """The folder with the jars, fetched if need be. Any number of processes may call it at once.
 

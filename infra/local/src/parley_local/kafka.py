@@ -13,7 +13,7 @@ from pathlib import Path
 from parley_kit.settings import ConfigError
 from parley_local.folders import copy_resource, make_folder, write
 from parley_local.jars import jar_set
-from parley_local.java import find_java
+from parley_local.java import find_java, quick_options
 from parley_local.program import NotReady, Program, require_listener
 
 FORMAT_SECONDS = 60
@@ -45,15 +45,15 @@ class Kafka:
         return f"127.0.0.1:{self.advertised_port or self.port}"
 
     def prepare(self) -> Program:
-        java = str(find_java())
-        classes = f"{jar_set('kafka').install()}/*"
+        java, jars = str(find_java()), jar_set("kafka")
+        classes = f"{jars.install()}/*"
         logging = copy_resource("kafka", "log4j2.xml", make_folder(self.folder))
-        properties = write(self.folder / "server.properties", self.properties())
-        base = (java, "-XX:+UseSerialGC", "-XX:-UsePerfData", f"-Dlog4j2.configurationFile={logging}", "-cp", classes)
+        properties = str(write(self.folder / "server.properties", self.properties()))
+        options = ("-Xms128m", "-Xmx512m", *quick_options(jars.archive), f"-Dlog4j2.configurationFile={logging}")
+        jvm = (java, *options, "-cp", classes)
         if not (self.folder / "data" / "meta.properties").exists():
-            _format([*base, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
-        heap = ("-Xms128m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError")
-        return Program(self.name, (base[0], *heap, *base[1:], "kafka.Kafka", str(properties)), self.folder)
+            _format([*jvm, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", properties])
+        return Program(self.name, (*jvm, "kafka.Kafka", properties), self.folder)
 
     def properties(self) -> str:
         """Its configuration. One node, so every internal topic has one replica; no waiting for more members."""

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from parley_local.program import NotReady
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.3
 
 
 class Part(Protocol):

@@ -24,6 +24,7 @@ from parley_local.supervisor import start_supervisor
 
 POLL_SECONDS = 0.1
 EXPLAIN_SECONDS = 30.0
+REASON = 120  # characters
 
 
 def run_cluster(settings: ClusterSettings, gateways: int, workers: int, console: Console) -> int:
@@ -101,8 +102,8 @@ def _gateways_wait(startup: Startup, cluster: Cluster) -> bool:
 
 def _explain(startup: Startup, cluster: Cluster, console: Console) -> None:
     for watched in startup.waiting:
-        log = cluster.layout.log(watched.part.name)
-        console.print(f"  {watched.part.name} is not ready: {escape(watched.reason)} (log: {log})", soft_wrap=True)
+        console.print(f"  {watched.part.name:<16}not ready: {escape(watched.reason[:REASON])}", soft_wrap=True)
+    console.print(f"  logs: {escape(str(cluster.layout.logs))}", soft_wrap=True)
 
 
 def _welcome(cluster: Cluster) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from parley_local import servers
+from parley_local.child import ServerProcess, run_server
 from parley_local.ports import Ports
 from parley_local.program import PortOf, Server
-from parley_local.testing.process import ServerProcess, run_server
 
 __all__ = ["ServerProcess", "cassandra", "kafka", "mongo_url", "redis_url", "run_server"]
 

@@ -1,4 +1,4 @@
-"""A real server that a test may kill, pause and restart."""
+"""A server as a child of this process, which a test may kill, pause and restart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,12 +20,17 @@ TAIL_BYTES = 4000
 PR_SET_PDEATHSIG = 1
 
 
-class ServerProcess:
-    """One server as a child of this process, which it does not outlive."""
+class ServerFailed(Exception):
+    """The server did not come up; the message has the end of its log."""
 
-    def __init__(self, server: Server, log: Path) -> None:
+
+class ServerProcess:
+    """One server as a child of this process, which it does not outlive. `java_options`: more of them, for a JVM."""
+
+    def __init__(self, server: Server, log: Path, java_options: Sequence[str] = ()) -> None:
         self.server = server
         self.log = log
+        self._java_options = java_options
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -35,7 +40,8 @@ class ServerProcess:
     @property
     def pid(self) -> int:
         """The server's own process."""
-        assert self._process is not None, f"{self.server.name} was not started"
+        if self._process is None:
+            raise ServerFailed(f"{self.server.name} was not started")
         return self._process.pid
 
     def start(self) -> None:
@@ -43,7 +49,7 @@ class ServerProcess:
         program = self.server.prepare()
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                program.command,
+                [program.command[0], *self._java_options, *program.command[1:]],
                 cwd=program.folder,
                 env={**os.environ, **program.environment},
                 stdin=subprocess.DEVNULL,
@@ -65,20 +71,19 @@ class ServerProcess:
             time.sleep(POLL_SECONDS)
 
     def _give_up_if_hopeless(self, deadline: float, reason: NotReady) -> None:
-        assert self._process is not None
-        ended = self._process.poll()
+        ended = self._process.poll() if self._process is not None else None
         if ended is None and time.monotonic() < deadline:
             return
         what = f"did not come up in {START_SECONDS} s" if ended is None else f"ended with {ended}"
-        raise AssertionError(f"{self.server.name} {what}: {reason}\n{self.tail()}")
+        raise ServerFailed(f"{self.server.name} {what}: {reason}\n{self.tail()}")
 
     def kill(self) -> None:
         """SIGKILL: whatever it had only promised is gone."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> None:
-        """SIGTERM, and SIGKILL when it takes too long. Does nothing when it does not run."""
-        self._end(signal.SIGTERM)
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """SIGTERM, and SIGKILL when it takes longer than that. Does nothing when it does not run."""
+        self._end(signal.SIGTERM, seconds)
 
     def restart(self) -> None:
         """Kill it and start it again on its folder and its address."""
@@ -97,12 +102,12 @@ class ServerProcess:
         """The end of its log."""
         return self.log.read_text(errors="replace")[-TAIL_BYTES:]
 
-    def _end(self, number: signal.Signals) -> None:
+    def _end(self, number: signal.Signals, seconds: float = STOP_SECONDS) -> None:
         if self._process is None or self._process.poll() is not None:
             return
         self._process.send_signal(number)
         try:
-            self._process.wait(STOP_SECONDS)
+            self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(STOP_SECONDS)
