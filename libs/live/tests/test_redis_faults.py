@@ -60,7 +60,7 @@ async def read_until_end(live: RedisLive, generation: str) -> list[Delta | End]:
     position: str | None = None
     while not entries or not isinstance(entries[-1], End):
         try:
-            read = await live.read(generation, position, 2.0)
+            read = await live.read(generation, position, 30)
         except Unavailable:
             await asyncio.sleep(0.05)
             continue
@@ -148,12 +148,38 @@ async def test_a_cut_connection_is_not_seen_by_readers(proxy: Proxy, open_live: 
                 assert values(await waiting) == [End()]
 
 
+async def test_answers_through_cuts(server: RedisServer, proxy: Proxy, open_live: Open) -> None:
+    """Writers and readers whose connections are cut over and over: every reader gets every delta once, in order."""
+    names, count = [str(number) for number in range(30)], 40
+    written = deltas(["ab"] * count)
+
+    async def write(live: RedisLive, name: str) -> None:
+        await retried(lambda: live.raise_fence(name, 1))
+        for delta in written:
+            await retried(lambda delta=delta: live.append(name, [delta]))
+        await retried(lambda: live.end(name))
+
+    async def cut() -> None:
+        while True:
+            await asyncio.sleep(0.03)
+            proxy.cut()
+
+    async with open_live(proxy.url) as writer, open_live(proxy.url) as reader, open_live(server.url) as calm:
+        cutting = asyncio.create_task(cut())
+        reading = [asyncio.create_task(read_until_end(live, name)) for name in names for live in (reader, calm, calm)]
+        await asyncio.gather(*(write(writer, name) for name in names))
+        async with asyncio.timeout(PATIENCE):
+            assert all(entries == [*written, End()] for entries in await asyncio.gather(*reading))
+        cutting.cancel()
+
+
 async def retried(call: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 await call()
             except Unavailable:
+                await asyncio.sleep(0.005)
                 continue
             return
 
