@@ -23,6 +23,7 @@ ONE = Migration("0001_one", "-- a comment; with a semicolon\nCREATE TABLE IF NOT
 TWO = Migration(
     "0002_two", "ALTER TABLE one ADD IF NOT EXISTS more text;\nALTER TABLE one ADD IF NOT EXISTS most text;"
 )
+INSERT = "INSERT INTO {}.one (id, b, c) VALUES ('1', '2', '3')"
 TAKE = "INSERT INTO {}.migration_locks (name, holder) VALUES ('schema', uuid()) IF NOT EXISTS"
 TIME_LEFT = "SELECT TTL(holder) FROM {}.migration_locks WHERE name = 'schema'"
 APPLIED = "SELECT name, checksum FROM {}.migrations"
@@ -42,7 +43,7 @@ def test_what_is_missing_is_applied_in_order(driver: Driver, target: Target) -> 
     for known in ([ONE], [ONE], [ONE, TWO], [ONE, TWO]):
         migrate(driver, target, known)
         assert _applied(driver, target) == {each.name: each.checksum for each in known}
-    driver.execute(f"INSERT INTO {target.keyspace}.one (id, b, c) VALUES ('1', '2', '3')")
+    driver.execute(INSERT.format(target.keyspace))
 
 
 def test_the_keyspace_has_its_replication(driver: Driver, target: Target) -> None:
