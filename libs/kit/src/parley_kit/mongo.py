@@ -27,8 +27,9 @@ from parley_kit.settings import ConfigError
 Document = dict[str, Any]
 Mongo = AsyncDatabase[Document]
 
-SELECT_MS, CONNECT_MS, CALL_MS = 1500, 1500, 1800
-"""A call ends within CALL_MS: finding a server, a free connection, all retries and the answer, in all."""
+SELECT_MS, CONNECT_MS, CALL_MS = 1200, 1200, 1500
+"""A call ends within CALL_MS, half a second before what is promised of it: finding a server, a free connection, all
+retries and the answer, in all."""
 MIGRATION_SECONDS = 60.0
 """For one step of a schema: an index over many documents takes longer than a call may."""
 AWAY_LABELS = ("RetryableWriteError", "RetryableReadError", "TransientTransactionError")

@@ -13,6 +13,7 @@ import grpc.aio
 from parley_kit import context, telemetry
 from parley_kit.grpc.errors import from_rpc_error
 from parley_kit.grpc.options import AUTHORIZATION, CLIENT_OPTIONS, SERVICE_TOKEN
+from parley_kit.grpc.retries import Retries, is_read
 from parley_kit.tls import Tls
 
 DEFAULT_TIMEOUT = 10.0
@@ -25,29 +26,39 @@ class _Outgoing(grpc.aio.UnaryUnaryClientInterceptor):
 
     def __init__(self, service_token: str | None) -> None:
         self._service_token = service_token
+        self._retries = Retries()
 
     async def intercept_unary_unary(
         self, continuation: Callable[..., Any], client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
-        metadata = list(client_call_details.metadata or ())
+        async def call() -> Any:
+            try:
+                return await (await continuation(self._details(client_call_details), request))
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from None
+
+        return await (self._retries.run(call) if is_read(_text(client_call_details.method)) else call())
+
+    def _details(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
+        metadata = list(details.metadata or ())
         metadata += telemetry.outgoing().items()
         token = context.current().access_token
         if token is not None and _TOKEN.fullmatch(token):
             metadata.append((AUTHORIZATION, f"Bearer {token}"))
         if self._service_token is not None:
             metadata.append((SERVICE_TOKEN, self._service_token))
-        details = grpc.aio.ClientCallDetails(
-            client_call_details.method,
-            context.remaining(client_call_details.timeout or DEFAULT_TIMEOUT),
+        return grpc.aio.ClientCallDetails(
+            details.method,
+            context.remaining(details.timeout or DEFAULT_TIMEOUT),
             grpc.aio.Metadata(*metadata),
-            client_call_details.credentials,
-            client_call_details.wait_for_ready,
+            details.credentials,
+            details.wait_for_ready,
         )
-        try:
-            call = await continuation(details, request)
-            return await call
-        except grpc.aio.AioRpcError as error:
-            raise from_rpc_error(error) from None
+
+
+def _text(method: str | bytes) -> str:
+    """gRPC says bytes where its types say text."""
+    return method.decode() if isinstance(method, bytes) else method
 
 
 @asynccontextmanager
@@ -56,6 +67,7 @@ async def open_channel(
 ) -> AsyncIterator[grpc.aio.Channel]:
     """A channel for generated stubs. Calls raise `ParleyError`s and end within the request's budget (10 s at most).
 
+    A peer that is not there, or has been silent for 2 s, is Unavailable; reads are tried again within a second.
     With `tls`, the other side must show a certificate for the name `peer`, whatever its address.
     """
     interceptors = [_Outgoing(service_token)]

@@ -26,6 +26,11 @@ _STATUS: dict[str, grpc.StatusCode] = {
     errors.Internal.code: grpc.StatusCode.INTERNAL,
 }
 
+
+class Unreachable(Unavailable):
+    """It is the transport that says so: the peer may never have seen the call."""
+
+
 Trailers = tuple[tuple[str, str | bytes], ...]
 
 
@@ -61,7 +66,7 @@ def _from_transport(error: grpc.aio.AioRpcError) -> ParleyError:
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return errors.DeadlineExceeded("the request took too long")
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-            return Unavailable("a service that this needs is not reachable")
+            return Unreachable("a service that this needs is not reachable")
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return errors.Overloaded("too much at once, or a message over the size limit")
         case _:

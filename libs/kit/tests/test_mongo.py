@@ -1,0 +1,103 @@
+"""MongoDB: refusals in time, and migrations in order, once, by any number of processes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from pymongo.errors import DuplicateKeyError, OperationFailure
+
+from parley_kit.errors import Unavailable
+from parley_kit.ids import new_id
+from parley_kit.mongo import Migration, Mongo, migrate, mongo_errors, open_mongo
+from parley_kit.settings import ConfigError
+
+
+@pytest.fixture
+async def db(mongo_url: str) -> AsyncIterator[Mongo]:
+    async with open_mongo(mongo_url, f"kit-{new_id()}") as db:
+        yield db
+        await db.client.drop_database(db.name)
+
+
+@pytest.mark.parametrize("url", ["mongodb://", "mongodb://host:port", "http://host"])
+async def test_what_is_no_url_is_a_config_error(url: str) -> None:
+    with pytest.raises(ConfigError, match="PARLEY_MONGO_URL"):
+        async with open_mongo(url, "kit"):
+            raise AssertionError("opened")
+
+
+async def test_no_server_is_unavailable_in_time() -> None:
+    """Nobody listens; somebody listens and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closed:
+        ports = [silent.getsockname()[1], closed.getsockname()[1]]
+        closed.close()
+        for port in ports:
+            async with open_mongo(f"mongodb://127.0.0.1:{port}", "kit") as db:
+                started = time.monotonic()
+                with pytest.raises(Unavailable), mongo_errors():
+                    await db.things.insert_one({"_id": 1})
+                assert time.monotonic() - started < 2
+
+
+async def test_a_duplicate_key_and_a_bug_stay_what_they_are(db: Mongo) -> None:
+    with mongo_errors():
+        await db.things.insert_one({"_id": 1})
+    with pytest.raises(DuplicateKeyError), mongo_errors():
+        await db.things.insert_one({"_id": 1})
+    with pytest.raises(OperationFailure), mongo_errors():
+        await db.things.update_one({"_id": 1}, {"$nonsense": {"x": 1}})
+
+
+async def test_what_is_written_is_of_the_majority(db: Mongo) -> None:
+    """Whatever the URL leaves out."""
+    assert db.write_concern.document == {"w": "majority", "j": True}
+    assert db.read_concern.level == "majority"
+    assert db.things.write_concern.document == {"w": "majority", "j": True}
+
+
+async def test_migrations_are_applied_in_order_and_once(db: Mongo) -> None:
+    applied: list[str] = []
+
+    def step(name: str) -> Migration:
+        async def apply(_db: Mongo) -> None:
+            applied.append(name)
+
+        return Migration(name, apply)
+
+    await migrate(db, [step("1"), step("2")])
+    await migrate(db, [step("1"), step("2"), step("3")])
+    assert applied == ["1", "2", "3"]
+
+
+async def test_a_migration_that_was_cut_off_is_applied_again(db: Mongo) -> None:
+    """And those after it wait for it."""
+    attempts = 0
+
+    async def cut_off_once(db: Mongo) -> None:
+        nonlocal attempts
+        attempts += 1
+        await db.things.update_one({"_id": "made"}, {"$setOnInsert": {"by": "the migration"}}, upsert=True)
+        if attempts == 1:
+            raise ConnectionResetError
+
+    async def after(db: Mongo) -> None:
+        assert attempts == 2
+
+    migrations = [Migration("1", cut_off_once), Migration("2", after)]
+    with pytest.raises(ConnectionResetError):
+        await migrate(db, migrations)
+    await migrate(db, migrations)
+    assert await db.things.count_documents({}) == 1
+    assert {it["_id"] async for it in db.migrations.find({})} == {"1", "2"}
+
+
+async def test_many_processes_may_migrate_at_once(db: Mongo) -> None:
+    async def apply(db: Mongo) -> None:
+        await db.things.create_index("name", unique=True)
+
+    await asyncio.gather(*(migrate(db, [Migration("1", apply)]) for _ in range(8)))
+    assert "name_1" in await db.things.index_information()
