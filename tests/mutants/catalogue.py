@@ -305,6 +305,14 @@ MUTANTS = (
         ("services/gateway/tests/test_answers.py",),
     ),
     Mutant(
+        "R3",
+        "a reader whose text was lost for good is told so",
+        f"{GATEWAY}/answers/reader.py",
+        "for news in cursor.drop(generation.attempt):",
+        "for news in ():",
+        ("services/gateway/tests/test_reader.py",),
+    ),
+    Mutant(
         "R7",
         "a user has so many answers at once and no more",
         f"{CONVERSATION}/admission.py",

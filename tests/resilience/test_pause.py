@@ -26,7 +26,8 @@ class WithoutFence(MemoryLive):
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
         stream = self._streams.get(generation_id)
         if stream is not None and not stream.ended:
-            self._add(generation_id, stream, deltas, self._lifetime)
+            stream.values.extend(deltas)
+            self._wrote(generation_id, stream, self._lifetime)
 
 
 async def wake_after_takeover(stage: Stage, generation_id: str) -> LateWrites:

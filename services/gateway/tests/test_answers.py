@@ -42,6 +42,14 @@ def test_text_begun_anew_replaces_the_old() -> None:
     assert list(cursor.take(Delta(4, 3, 3, "er"))) == [Text(3, "er", 4)]
 
 
+def test_text_that_was_lost_for_good_is_taken_back() -> None:
+    cursor = Cursor(0, None)
+    assert list(cursor.drop(1)) == []
+    assert list(cursor.take(Delta(1, 1, 0, "lost"))) == [Text(0, "lost", 1)]
+    assert list(cursor.drop(2)) == [Restarted(2)]
+    assert list(cursor.drop(2)) == []
+
+
 def test_a_gap_is_never_passed_over() -> None:
     cursor = Cursor(0, None)
     assert list(cursor.take(Delta(1, 1, 0, "ab"))) == [Text(0, "ab", 1)]

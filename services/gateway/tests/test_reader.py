@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from parley_gateway.answers.events import Event, Finished, Text
+from parley_gateway.answers.events import Event, Finished, Restarted, Text
 from parley_gateway.answers.reader import AnswerReader
 from parley_gateway.answers.source import AnswerSource
 from parley_gateway.backends import Backends
@@ -133,3 +133,12 @@ async def test_a_revocation_list_that_is_away_ends_nothing() -> None:
         clock.advance(2)
     assert await watch == "the session has ended"
     assert answers == []
+
+
+async def test_a_reader_of_what_was_lost_and_never_stored_is_told() -> None:
+    """Redis lost the stream, and the answer was stopped before anybody began it anew."""
+    ended = types_pb2.Generation(id="g", state=types_pb2.GENERATION_STATE_CANCELLED, attempt=2)
+    clock = ManualClock()
+    reader = AnswerReader(source(), MemoryLive(clock), clock)
+    assert [event async for event in reader.read(ended, 4, 1)] == [Restarted(2), Finished(ended, None)]
+    assert [event async for event in reader.read(ended, 0, None)] == [Finished(ended, None)]

@@ -189,7 +189,8 @@ async def test_endings_without_an_answer(
     generation.finish_reason = types_pb2.FINISH_REASON_ERROR
     if failure is not None:
         generation.failure.CopyFrom(failure)
-    (finished,) = await subscribe(stack, id=generation.id, after=5)
+    (finished,) = await subscribe(stack, id=generation.id)
+    assert (await subscribe(stack, id=generation.id, after=5))[0]["__typename"] == "GenerationRestarted"
     assert finished["message"] is None
     assert (finished["error"] or {"code": None})["code"] == code
 

@@ -42,6 +42,12 @@ class Cursor:
             yield Text(self._sent, rest, delta.attempt)
             self._sent += len(rest)
 
+    def drop(self, attempt: int) -> Iterator[Restarted]:
+        """There is no text after all: a reader who holds some is told."""
+        if self._sent > 0:
+            self._sent = 0
+            yield Restarted(attempt)
+
     def _is_anew(self, began: int) -> bool:
         if self._began is not None:
             return began != self._began
