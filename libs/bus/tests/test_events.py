@@ -34,6 +34,7 @@ def test_an_event_comes_back_as_it_was(event: Message) -> None:
 def test_headers_are_those_of_cloudevents() -> None:
     clock = ManualClock()
     first, second = (to_record("topic", "c", EVENTS[0], "conversation", clock).headers for _ in range(2))
+    assert (first["ce_specversion"], first["content-type"]) == ("1.0", "application/protobuf")
     assert first["ce_type"] == "parley.inference.requested.v1"
     assert first["ce_source"] == "conversation"
     assert datetime.fromisoformat(first["ce_time"]) == clock.now()
@@ -46,10 +47,19 @@ def test_the_trace_goes_with_the_record() -> None:
     assert f"{span.get_span_context().trace_id:032x}" in headers["traceparent"]
 
 
+FAILED = {"ce_type": "parley.generation.failed.v1"}
+
+
 @pytest.mark.parametrize(
     ("headers", "value"),
-    [({}, b""), ({"ce_type": "parley.unknown.v1"}, b""), ({"ce_type": "parley.generation.failed.v1"}, b"\xff\xff")],
-    ids=["untyped", "unknown", "undecodable"],
+    [
+        ({}, b""),
+        ({"ce_type": "parley.generation.failed.v2"}, b""),
+        (FAILED, b"\xff\xff"),
+        ({**FAILED, "ce_specversion": "2.0"}, b""),
+        ({**FAILED, "content-type": "application/json"}, b"{}"),
+    ],
+    ids=["untyped", "unknown version of the event", "undecodable", "unknown CloudEvents", "not protobuf"],
 )
 def test_what_is_no_event_is_bad_input(headers: dict[str, str], value: bytes) -> None:
     with pytest.raises(BadInput):
@@ -58,3 +68,7 @@ def test_what_is_no_event_is_bad_input(headers: dict[str, str], value: bytes) ->
 
 def test_each_model_has_its_topic() -> None:
     assert inference_topic("tiny") == "parley.inference.requests.tiny.v1"
+
+
+def test_a_record_of_before_the_version_header_is_an_event() -> None:
+    assert from_record(Record("topic", "c", b"", FAILED)) == events.GenerationFailed()

@@ -1,4 +1,4 @@
-"""The dead letter of a record: what every adapter publishes when a consumer rejects it."""
+"""The dead letter of a record: what every adapter publishes when a consumer rejects it, and the way back."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def dead_letter(delivery: Delivery, reason: str, error: str) -> Record:
         "dlq_offset": str(delivery.offset),
     }
     return replace(record, topic=record.topic + DLQ_SUFFIX, headers={**record.headers, **origin})
+
+
+def revived(letter: Record) -> Record:
+    """The record that became this dead letter. With the `ce_id` that it had, so that its effects come once."""
+    headers = {name: value for name, value in letter.headers.items() if not name.startswith("dlq_")}
+    return replace(letter, topic=letter.topic.removesuffix(DLQ_SUFFIX), headers=headers)

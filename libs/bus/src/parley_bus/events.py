@@ -1,4 +1,4 @@
-"""Events on the bus: topics, and the CloudEvents 1.0 headers (Kafka binding) around a protobuf value."""
+"""Events on the bus: topics, and CloudEvents 1.0 headers (Kafka binding, binary mode) around a protobuf value."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ _TYPES: dict[str, type[Message]] = {
     "parley.conversation.updated.v1": events.ConversationUpdated,
     "parley.conversation.deleted.v1": events.ConversationDeleted,
 }
+SPEC_VERSION = "1.0"
+CONTENT_TYPE = "application/protobuf"
+
 _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
@@ -34,6 +37,8 @@ def inference_topic(model: str) -> str:
 def to_record(topic: str, key: str, event: Message, source: str, clock: Clock) -> Record:
     """The event as a record of the current trace. `source` is the service that says so."""
     headers = {
+        "content-type": CONTENT_TYPE,
+        "ce_specversion": SPEC_VERSION,
         "ce_id": new_id(),
         "ce_type": _NAMES[type(event)],
         "ce_source": source,
@@ -44,7 +49,12 @@ def to_record(topic: str, key: str, event: Message, source: str, clock: Clock) -
 
 
 def from_record(record: Record) -> Message:
-    """The event in a record. Raises BadInput for an unknown type or bytes that do not decode: a case for the DLQ."""
+    """The event in a record. Raises BadInput for an unknown type or version, or bytes that do not decode: a case for
+    the DLQ. Records of before the headers `ce_specversion` and `content-type` are taken as they are."""
+    version = record.headers.get("ce_specversion", SPEC_VERSION)
+    content = record.headers.get("content-type", CONTENT_TYPE)
+    if version != SPEC_VERSION or content != CONTENT_TYPE:
+        raise BadInput(f"CloudEvents {version!r} of {content!r}, not {SPEC_VERSION} of {CONTENT_TYPE}")
     kind = _TYPES.get(record.headers.get("ce_type", ""))
     if kind is None:
         raise BadInput(f"unknown event type {record.headers.get('ce_type')!r}")

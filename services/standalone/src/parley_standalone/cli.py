@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from parley_standalone.dlq.commands import app as dlq
 from parley_standalone.output import PatientConsole
 
 app = typer.Typer(
@@ -18,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+app.add_typer(dlq)
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Databases, keys and logs. [dim]PARLEY_DATA_DIR[/dim]", metavar="DIR")

@@ -53,9 +53,10 @@ class Cluster:
         """Ask for it again at the next use: somebody may have deleted it."""
         self._known.discard(topic)
 
-    async def topics(self) -> list[str]:
-        """The names of all topics."""
-        return await self._call(lambda admin: admin.list_topics())
+    async def topics(self) -> dict[str, list[int]]:
+        """All topics and their partitions."""
+        found = await self._call(lambda admin: admin.describe_topics())
+        return {topic["topic"]: [item["partition"] for item in topic["partitions"]] for topic in found}
 
     async def close(self) -> None:
         admin, self._admin = self._admin, None

@@ -1,0 +1,1 @@
+"""`parley dlq`: what no consumer could take, listed, shown and sent again."""
