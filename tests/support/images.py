@@ -84,6 +84,5 @@ def read_dockerfile(path: Path) -> Dockerfile:
 
 def settings_of(image: str) -> type[Settings]:
     """The class that the image's process reads from its environment."""
-    kind = importlib.import_module(PROCESSES[image]).ProcessSettings
-    assert issubclass(kind, Settings)
+    kind: type[Settings] = importlib.import_module(PROCESSES[image]).ProcessSettings
     return kind
