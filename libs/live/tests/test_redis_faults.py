@@ -125,6 +125,20 @@ async def test_never_there(open_live: Open) -> None:
         await assert_away(live)
 
 
+async def test_an_outage_that_is_over_is_not_told(
+    server: RedisServer, open_live: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes after the last reader gave up finds Redis as it is now."""
+    monkeypatch.setattr("parley_live.redis.watches.LINGER_SECONDS", 0.05)
+    async with open_live(server.url) as live:
+        await server.kill()
+        with pytest.raises(Unavailable):
+            await live.read("g", None, 5)
+        await asyncio.sleep(1.5)  # the stream is forgotten, and nothing is tried any more
+        await server.start()
+        assert await live.read("g", None, 0) == []
+
+
 async def test_a_network_that_swallows_everything(proxy: Proxy, open_live: Open) -> None:
     """Connections that are accepted and then dead, new ones and old ones."""
     async with open_live(proxy.url) as live:

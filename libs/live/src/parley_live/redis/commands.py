@@ -27,6 +27,8 @@ LANE_SECONDS = 1.2
 PATIENCE_SECONDS = 1.5
 """From the asking to Unavailable. Above LANE_SECONDS, so that most are told why."""
 
+CLOSING = ConnectionError("closing")
+
 
 class _Command:
     __slots__ = ("arguments", "reply")
@@ -56,9 +58,13 @@ class Commands:
         return await self._timed(script.name, self._evaluate(script, arguments))
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(LANES):
-                tasks.create_task(self._lane(), name=f"redis {self._connector.name}")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(LANES):
+                    tasks.create_task(self._lane(), name=f"redis {self._connector.name}")
+        finally:
+            while not self._waiting.empty():
+                self._waiting.get_nowait().answer(CLOSING)
 
     async def _timed(self, name: str, asking: Awaitable[Any]) -> Any:
         started = monotonic()
@@ -110,7 +116,7 @@ class _Lane:
 
     async def deliver(self, pipeline: list[_Command]) -> None:
         """Every command is answered: with its reply, or with why there is none."""
-        failure: Exception = ConnectionError("closing")
+        failure: Exception = CLOSING
         try:
             async with asyncio.timeout(LANE_SECONDS):
                 await self._deliver(pipeline)

@@ -91,6 +91,7 @@ class Feed:
 
     async def _wanted(self) -> None:
         while not self._subscribers:
+            self._error = None  # nobody is looking any more: the next one is not told what was
             self._changed.clear()
             await self._changed.wait()
 

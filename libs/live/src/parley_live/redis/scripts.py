@@ -113,9 +113,10 @@ END = Script(
 -- stream, state, retention, entry -> 1, or 0 when it has ended before
 local state = redis.call('HMGET', KEYS[2], 'born', 'count', 'ended')
 if state[3] then return 0 end
-local id = (state[1] or begin(nil, 0)) .. '-' .. (tonumber(state[2] or 0) + 1)
+local born, count = state[1] or begin(nil, 0), tonumber(state[2] or 0) + 1
+local id = born .. '-' .. count
 redis.call('XADD', KEYS[1], id, 'd', ARGV[2])
-redis.call('HSET', KEYS[2], 'ended', 1)
+redis.call('HSET', KEYS[2], 'ended', 1, 'count', count)
 redis.call('PUBLISH', KEYS[1], id .. '\\n' .. ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[1])

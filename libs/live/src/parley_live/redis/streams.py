@@ -86,7 +86,7 @@ class RedisTokenStreams:
         task = watch.asked.get(question)
         if task is None:
             task = watch.asked[question] = asyncio.create_task(self._fetch(server, generation_id, start, most))
-            task.add_done_callback(lambda _: watch.asked.pop(question))
+            task.add_done_callback(lambda done: watch.answered(question, done))
         return await asyncio.shield(task)
 
     async def _fetch(self, server: Server, generation_id: str, start: Position, most: int) -> Sequence[Entry]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from parley_kit.errors import Unavailable
@@ -45,6 +45,11 @@ class Watch:
         self._joined, self._error = False, error
         self.tail.clear()
         self._wake()
+
+    def answered(self, question: object, task: asyncio.Task[Sequence[Entry]]) -> None:
+        del self.asked[question]
+        if not task.cancelled():
+            task.exception()  # seen, also when all who asked have left
 
     async def until_joined(self) -> None:
         """Raises Unavailable within 2 s."""
@@ -103,10 +108,16 @@ class Watches:
             watch.left_at = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        clock: Callable[[], float] = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(LINGER_SECONDS / 2)
-            old = clock() - LINGER_SECONDS
-            for stream in [key for key, watch in self._watches.items() if not watch.readers and watch.left_at < old]:
+        try:
+            while True:
+                await asyncio.sleep(LINGER_SECONDS / 2)
+                self._forget(asyncio.get_running_loop().time() - LINGER_SECONDS)
+        finally:
+            for task in [task for watch in self._watches.values() for task in watch.asked.values()]:
+                task.cancel()
+
+    def _forget(self, left_before: float) -> None:
+        for stream, watch in list(self._watches.items()):
+            if not watch.readers and watch.left_at < left_before:
                 del self._watches[stream]
                 self._feed.unsubscribe(stream)
