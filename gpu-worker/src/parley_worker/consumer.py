@@ -24,7 +24,7 @@ FETCH_SECONDS = 1.0
 READY_POLL_SECONDS = 0.1
 DRAIN_SECONDS = 5.0
 FIRST_DELAY = 0.1
-LONGEST_DELAY = 5.0
+LONGEST_DELAY = 1.0
 
 Answerer = Callable[[InferenceRequested, Assignment, Lease], Awaitable[None]]
 

@@ -7,7 +7,8 @@ import asyncio
 from parley_bus.events import inference_topic
 from parley_kit.errors import BadInput, Internal, Unavailable
 from parley_kit.grpc import open_channel
-from parley_proto.events.v1.events_pb2 import GenerationCompleted, InferenceRequested
+from parley_proto.conversation.v1 import types_pb2 as types
+from parley_proto.events.v1.events_pb2 import GenerationCompleted, InferenceRequested, PromptMessage
 from parley_worker.adapters.grpc import GrpcCoordinator
 from parley_worker.assignments import Assignment, Assignments, Stop
 from parley_worker.claims import Claims
@@ -137,12 +138,34 @@ async def test_a_request_that_is_offered_again_while_in_hand_is_answered_once(pl
     assert await platform.no_end()
 
 
-async def test_one_request_that_breaks_the_worker_hurts_no_other(platform: Platform) -> None:
-    async with platform.worker(ProbedBackend()):
+async def test_a_request_is_not_put_aside_for_what_is_wrong_with_the_owner(platform: Platform) -> None:
+    """It is settled, hurts no other, and is answered when the owner, whole again, offers it again."""
+    async with platform.worker(ProbedBackend()), platform.bus.subscribe([f"{TOPIC}.dlq"], "test") as dead:
         await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
         platform.owner.error = Internal("a bug")
-        await platform.ask()
+        broken = await platform.ask(max_tokens=1)
         await platform.owner.called.until(lambda: platform.owner.failures >= 1)
         platform.owner.error = None
-        generation_id = await platform.ask(max_tokens=1)
-        assert (await platform.end()).generation_id == generation_id
+        other = await platform.ask(max_tokens=1)
+        assert (await platform.end()).generation_id == other
+        await platform.offer(broken)
+        assert (await platform.end()).generation_id == broken
+        assert not await dead.fetch(1, timeout=0)
+    async with platform.bus.subscribe([TOPIC], GROUP) as successor:
+        assert not await successor.fetch(10, timeout=0)
+
+
+async def test_a_request_that_breaks_its_own_handling_is_settled(platform: Platform) -> None:
+    """By a deadline that is no time, looked at when the owner is away. Left owed it would hold back its partition."""
+    request = InferenceRequested(generation_id="a", messages=[PromptMessage(role=types.ROLE_USER, content="hello")])
+    request.deadline.seconds = 2**62
+    async with platform.worker(ProbedBackend()):
+        await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
+        platform.owner.error = Unavailable("away")
+        await platform.publish_raw(request.SerializeToString())
+        await platform.owner.called.until(lambda: platform.owner.failures >= 1)
+        platform.owner.error = None
+        await platform.ask(max_tokens=1)
+        await platform.end()
+    async with platform.bus.subscribe([TOPIC], GROUP) as successor:
+        assert not await successor.fetch(10, timeout=0)

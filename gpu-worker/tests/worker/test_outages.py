@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from parley_bus.base import Record
-from parley_bus.events import GENERATION_EVENTS
+from parley_bus.base import DLQ_SUFFIX, Record
+from parley_bus.events import GENERATION_EVENTS, inference_topic
 from parley_bus.memory import MemoryBus
 from parley_kit.clock import SystemClock
 from parley_kit.errors import Unavailable
@@ -17,6 +17,10 @@ from parley_proto.events.v1.events_pb2 import GenerationCancelled
 from parley_worker.core import Chunk, Job
 from parley_worker.testing.backends import ProbedBackend, words
 from parley_worker.testing.platform import Platform, open_platform
+from parley_worker.testing.wakeup import Wakeup
+
+TOPIC = inference_topic("scripted")
+GROUP = "parley-worker.scripted"
 
 
 class AwayLive(MemoryLive):
@@ -82,6 +86,23 @@ class AwayBus(MemoryBus):
         await super().publish(record)
 
 
+class DeafBus(MemoryBus):
+    """Takes no dead letters until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hears = False
+        self.refused = Wakeup()
+        self.refusals = 0
+
+    async def publish(self, record: Record) -> None:
+        if record.topic.endswith(DLQ_SUFFIX) and not self.hears:
+            self.refusals += 1
+            self.refused.notify()
+            raise Unavailable("away")
+        await super().publish(record)
+
+
 async def test_an_answer_waits_for_a_stream_that_cannot_be_fenced(platform: Platform) -> None:
     platform.live = AwayLive(fences=2)
     async with platform.worker(ProbedBackend()):
@@ -127,3 +148,30 @@ async def test_a_terminal_event_waits_for_the_bus() -> None:
     async with open_platform(SystemClock(), bus=AwayBus()) as platform, platform.worker(ProbedBackend()):
         await platform.ask(max_tokens=3)
         assert (await platform.end()).text == words(0, 3)
+
+
+async def test_what_cannot_be_put_aside_waits_and_holds_back_no_other() -> None:
+    bus = DeafBus()
+    async with (
+        open_platform(SystemClock(), bus=bus) as platform,
+        platform.worker(ProbedBackend()),
+        bus.subscribe([f"{TOPIC}{DLQ_SUFFIX}"], "test") as dead,
+    ):
+        await platform.publish_raw(b"\xff")
+        await bus.refused.until(lambda: bus.refusals >= 2)
+        generation_id = await platform.ask(max_tokens=3)
+        assert (await platform.end()).generation_id == generation_id
+        bus.hears = True
+        (letter,) = await dead.fetch(1, timeout=10)
+        assert letter.record.headers["dlq_error"] == "BadInput"
+
+
+async def test_what_could_not_be_put_aside_is_the_next_workers() -> None:
+    bus = DeafBus()
+    async with open_platform(SystemClock(), bus=bus) as platform:
+        async with platform.worker(ProbedBackend()):
+            await platform.publish_raw(b"\xff")
+            await bus.refused.until(lambda: bus.refusals >= 1)
+        async with bus.subscribe([TOPIC], GROUP) as successor:
+            (again,) = await successor.fetch(1, timeout=10)
+    assert again.record.value == b"\xff"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ async def letters(world: Any) -> list[Delivery]:
 async def test_what_is_applied_is_settled(world: Any) -> None:
     first, second = await running(world), await running(world)
     async with consuming(world):
-        for generation in (first, second):  # the second is fetched once the first is settled
+        for generation in (first, second):  # the first is settled long before the second is applied
             await publish(world, generation, completed(generation))
             await ended(world, generation)
     async with world.bus.subscribe([GENERATION_EVENTS], GROUP) as successor:
@@ -102,6 +103,45 @@ async def test_while_the_store_is_away_nothing_is_settled_and_later_all_is_appli
         await ended(world, generation)
     assert failures == 3
     assert not await letters(world)
+
+
+async def test_an_event_that_waits_for_a_store_holds_back_no_other(world: Any) -> None:
+    first, second = await running(world), await running(world)
+    finish, back = world.stores.generations.finish, asyncio.Event()
+
+    async def away_for_the_first(generation_id: str, *arguments: Any) -> Any:
+        if generation_id == first.id and not back.is_set():
+            raise Unavailable("away")
+        return await finish(generation_id, *arguments)
+
+    world.stores.generations.finish = away_for_the_first
+    async with consuming(world):
+        await publish(world, first, completed(first))
+        await publish(world, second, completed(second))
+        await ended(world, second)
+        back.set()
+        await ended(world, first)
+    assert not await letters(world)
+
+
+async def test_what_cannot_be_put_aside_now_is_put_aside_later(world: Any) -> None:
+    first, second = await running(world), await running(world)
+    publish_any, back = world.bus.publish, asyncio.Event()
+
+    async def publish_no_letters(record: Record) -> None:
+        if record.topic.endswith(DLQ_SUFFIX) and not back.is_set():
+            raise Unavailable("away")
+        await publish_any(record)
+
+    world.bus.publish = publish_no_letters
+    broken = to_record(GENERATION_EVENTS, first.conversation_id, completed(first), "worker", world.clock)
+    async with consuming(world), world.bus.subscribe([GENERATION_EVENTS + DLQ_SUFFIX], "test") as dead:
+        await world.bus.publish(replace(broken, value=b"\xff"))
+        await publish(world, second, completed(second))
+        await ended(world, second)
+        back.set()
+        (letter,) = await dead.fetch(1, 10)
+    assert letter.record.headers["dlq_error"] == "BadInput"
 
 
 async def test_what_makes_it_fail_is_put_aside_and_the_next_is_applied(world: Any) -> None:

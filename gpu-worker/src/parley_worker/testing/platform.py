@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
-from parley_bus.base import Consumer, Record
+from parley_bus.base import Bus, Consumer, Record
 from parley_bus.events import GENERATION_EVENTS, from_record, inference_topic, to_record
 from parley_bus.memory import MemoryBus
 from parley_kit.clock import Clock, ManualClock
@@ -34,9 +35,9 @@ SERVICE = "/parley_proto.conversation.v1.WorkerService"
 class Platform:
     """Open one with `open_platform`."""
 
-    def __init__(self, clock: Clock, model: str, bus: MemoryBus | None = None) -> None:
+    def __init__(self, clock: Clock, model: str, bus: Bus | None = None) -> None:
         self.clock = clock
-        self.bus = bus or MemoryBus()
+        self.bus: Bus = bus or MemoryBus()
         self._live_clock = ManualClock()
         self.live: MemoryLive = MemoryLive(self._live_clock, lifetime=STREAM_SECONDS)
         self.owner = GenerationOwner(clock, self._request_again)
@@ -62,9 +63,10 @@ class Platform:
         await self.offer(generation_id)
         return generation_id
 
-    async def offer(self, generation_id: str) -> None:
-        """Publish the request, again if need be."""
-        await self.bus.publish(self._requests[generation_id])
+    async def offer(self, generation_id: str, key: str | None = None) -> None:
+        """Publish the request, again if need be, under its conversation or another key."""
+        request = self._requests[generation_id]
+        await self.bus.publish(replace(request, key=key or request.key))
 
     async def publish_raw(self, value: bytes, ce_type: str = "parley.inference.requested.v1") -> None:
         await self.bus.publish(Record(self._topic, "key", value, {"ce_type": ce_type}))
@@ -114,7 +116,7 @@ class Platform:
 
 
 @asynccontextmanager
-async def open_platform(clock: Clock, model: str = "scripted", bus: MemoryBus | None = None) -> AsyncIterator[Platform]:
+async def open_platform(clock: Clock, model: str = "scripted", bus: Bus | None = None) -> AsyncIterator[Platform]:
     async def verify(token: str) -> Principal:
         raise Unauthenticated(token)
 
