@@ -20,9 +20,7 @@ from parley_kit.settings import ConfigError
 
 SCHEMA_SECONDS = 20
 ONE = Migration("0001_one", "-- a comment; with a semicolon\nCREATE TABLE IF NOT EXISTS one (id text PRIMARY KEY);\n")
-TWO = Migration(
-    "0002_two", "ALTER TABLE one ADD IF NOT EXISTS more text;\nALTER TABLE one ADD IF NOT EXISTS most text;"
-)
+TWO = Migration("0002_two", "ALTER TABLE one ADD IF NOT EXISTS b text;\nALTER TABLE one ADD IF NOT EXISTS c text;")
 INSERT = "INSERT INTO {}.one (id, b, c) VALUES ('1', '2', '3')"
 TAKE = "INSERT INTO {}.migration_locks (name, holder) VALUES ('schema', uuid()) IF NOT EXISTS"
 TIME_LEFT = "SELECT TTL(holder) FROM {}.migration_locks WHERE name = 'schema'"

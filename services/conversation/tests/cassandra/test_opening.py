@@ -6,12 +6,16 @@ import asyncio
 import sys
 
 import pytest
+from cassandra import ConsistencyLevel
 from cassandra.cluster import Session as Driver
 from cassandra.io.libevreactor import LibevConnection
+from cassandra.policies import RetryPolicy
+from cassandra.query import SimpleStatement
 
 from parley_conversation.adapters.cassandra import connection, open_chat_log
 from parley_conversation.adapters.cassandra.connection import Target
 from parley_conversation.adapters.cassandra.heads import Heads
+from parley_conversation.adapters.cassandra.retries import RepeatIdempotent
 from parley_conversation.settings import ConversationSettings
 from parley_kit.settings import ConfigError
 from parley_local.ports import Ports
@@ -46,7 +50,7 @@ def test_the_driver_runs_on_libev(driver: Driver) -> None:
     """Protocol 5, and each connection on the reactor that was asked for."""
     assert driver.cluster.protocol_version == 5
     for pool in driver.get_pools():
-        assert [type(each) for each in pool.get_connections()] == [LibevConnection]
+        assert all(isinstance(each, LibevConnection) for each in pool.get_connections())
 
 
 def test_without_libev_it_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,6 +58,26 @@ def test_without_libev_it_refuses_to_start(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "cassandra.io.libevreactor", None)
     with pytest.raises(ConfigError, match="libev"):
         connection.reactor()
+
+
+def test_only_reads_are_asked_of_a_second_replica(driver: Driver) -> None:
+    """And everything of a local quorum, within the time that a caller is promised."""
+    reads, writes = (driver.get_execution_profile(name) for name in (connection.READS, connection.WRITES))
+    assert reads.speculative_execution_policy.new_plan("k", None).next_execution(None) > 0
+    assert writes.speculative_execution_policy.new_plan("k", None).next_execution(None) < 0
+    for profile in (reads, writes):
+        assert profile.consistency_level == ConsistencyLevel.LOCAL_QUORUM
+        assert profile.request_timeout < 2
+
+
+@pytest.mark.parametrize("event", ["on_read_timeout", "on_write_timeout", "on_unavailable", "on_request_error"])
+def test_only_what_is_idempotent_is_repeated_and_once(event: str) -> None:
+    """On the next node, at the same consistency."""
+    decide = getattr(RepeatIdempotent(), event)
+    again, never = SimpleStatement("", is_idempotent=True), SimpleStatement("", is_idempotent=False)
+    assert decide(again, consistency=1, retry_num=0) == (RetryPolicy.RETRY_NEXT_HOST, None)
+    assert decide(again, consistency=1, retry_num=1) == (RetryPolicy.RETHROW, None)
+    assert decide(never, consistency=1, retry_num=0) == (RetryPolicy.RETHROW, None)
 
 
 async def test_a_stop_ends_the_wait_for_a_server(settings: ConversationSettings) -> None:

@@ -132,6 +132,19 @@ async def test_the_newest_page_of_a_long_chat_costs_one_round_trip(session: Coun
     assert session.asked == ["get_page"]
 
 
+async def test_a_page_of_very_long_messages_is_shorter(chat_log: ChatLog) -> None:
+    """And goes on from its end, so that nothing is left out. 200 such messages at once would take a node seconds."""
+    conversation_id = new_id()
+    made = [message(conversation_id, seq, "😀" * 100_000) for seq in range(1, 71)]
+    for first in range(0, len(made), 10):
+        await asyncio.gather(*map(chat_log.append, made[first : first + 10]))
+    pages = [await chat_log.before(conversation_id, None, 200)]
+    while pages[-1]:
+        pages.append(await chat_log.before(conversation_id, pages[-1][-1].seq, 200))
+    assert len(pages[0]) < 70
+    assert [each.seq for page in pages for each in page] == [*range(70, 0, -1)]
+
+
 async def test_a_bucket_that_another_process_began_is_found(session: CountingSession) -> None:
     """What a process remembers of a conversation is a hint only."""
     mine, others = (CassandraChatLog(session, MirroredClock()) for _ in range(2))

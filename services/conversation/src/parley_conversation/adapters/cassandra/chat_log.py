@@ -46,6 +46,10 @@ ABOVE_ALL = 2**62
 LONGEST_ID = 1000
 """In characters; a key of Cassandra holds 65,535 bytes. No id is as long."""
 BUCKETS_AT_ONCE = 2
+ROWS_AT_ONCE = 50
+"""Of the longest messages these are 20 MB, which a node can answer in time; of 200 it could not."""
+ENOUGH_TEXT = 2_000_000
+"""In characters: more than a page of the API may hold."""
 
 
 class CassandraChatLog:
@@ -69,20 +73,30 @@ class CassandraChatLog:
         yield run(PUT_CHILD, conversation_id, bucket_of(parent), from_parent(parent), message.seq, message.id, at)
 
     async def before(self, conversation_id: str, seq: int | None, most: int) -> Sequence[Message]:
-        if most <= 0 or (seq is not None and seq <= 0):
-            return []
+        """Fewer than `most` also where they come to more than ENOUGH_TEXT, but never none that are there."""
+        found: list[Message] = []
         async with patience():
-            if seq is None:
-                found, lowest = await self._newest(conversation_id, most)
-            else:
-                found, lowest = await self._below(conversation_id, min(seq, ABOVE_ALL), most)
-            while len(found) < most and lowest > 0:
-                buckets = await self._buckets(conversation_id, lowest - 1, BUCKETS_AT_ONCE)
-                if not buckets:
+            while len(found) < most and sum(len(message.content) for message in found) < ENOUGH_TEXT:
+                asked = min(most - len(found), ROWS_AT_ONCE)
+                part = await self._portion(conversation_id, found[-1].seq if found else seq, asked)
+                found += part
+                if len(part) < asked:
                     break
-                found += await self._page(conversation_id, buckets, ABOVE_ALL, most)
-                lowest = buckets[-1]
-            return found[:most]
+        return found
+
+    async def _portion(self, conversation_id: str, seq: int | None, most: int) -> list[Message]:
+        """Exactly `most`, if there are as many."""
+        if seq is None:
+            found, lowest = await self._newest(conversation_id, most)
+        else:
+            found, lowest = await self._below(conversation_id, min(max(seq, 1), ABOVE_ALL), most)
+        while len(found) < most and lowest > 0:
+            buckets = await self._buckets(conversation_id, lowest - 1, BUCKETS_AT_ONCE)
+            if not buckets:
+                break
+            found += await self._page(conversation_id, buckets, ABOVE_ALL, most)
+            lowest = buckets[-1]
+        return found[:most]
 
     async def _newest(self, conversation_id: str, most: int) -> tuple[list[Message], int]:
         """The newest messages of the highest bucket, and its number.

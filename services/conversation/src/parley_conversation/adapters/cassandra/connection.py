@@ -39,6 +39,8 @@ HEARTBEAT_SECONDS = 2
 FIRST_RECONNECT_SECONDS, LONGEST_RECONNECT_SECONDS = 0.1, 1.5
 SECOND_REPLICA_SECONDS = 0.1
 DEFAULT_PORT = 9042
+READ_BYTES = 2**20
+"""Taken from a socket at once. With the driver's 4 KiB a large answer piles up and is copied once for each segment."""
 _KEYSPACE = re.compile(r"[a-z][a-z0-9_]{0,47}")
 
 
@@ -80,7 +82,11 @@ def reactor() -> Any:
         from cassandra.io.libevreactor import LibevConnection
     except ImportError as error:
         raise ConfigError(f"cassandra-driver has no libev reactor here; install libev for it: {error}") from None
-    return LibevConnection
+
+    class LargeReads(LibevConnection):  # type: ignore[misc] # the driver is untyped
+        in_buffer_size = READ_BYTES
+
+    return LargeReads
 
 
 def connect(target: Target) -> Session:
