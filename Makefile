@@ -7,7 +7,9 @@ BIN := .venv/bin
 STAMP := .venv/.complete
 PYTHON ?= python3
 PACKAGES := proto libs/kit libs/bus libs/live services/auth services/conversation services/gateway gpu-worker services/standalone infra/local
-INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES))
+INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES)) $(wildcard infra/local/src/parley_local/resources/*/*)
+GATEWAYS ?= 1
+WORKERS ?= 1
 
 .PHONY: help setup run test unit cluster cluster-down chaos mutants bench lint types format proto settings model images clean
 
@@ -21,7 +23,7 @@ $(STAMP): $(INPUTS)
 	@touch $@
 
 # Ctrl-C belongs to the platform alone: see infra/make_signals.c. Without a C compiler make dies of the signal afterwards.
-ifeq ($(MAKECMDGOALS),run)
+ifneq ($(filter run cluster,$(MAKECMDGOALS)),)
 -load build/make_signals.so
 build/make_signals.so: infra/make_signals.c
 	-@mkdir -p build && cc -shared -fPIC -O1 -o $@ $< 2>/dev/null
@@ -66,10 +68,11 @@ chaos: setup ## break a cluster for SECONDS=600 (SEED=n) and check what its clie
 mutants: setup ## take each guard away in turn: a test must fail
 	PYTHONPATH=tests $(BIN)/python -m mutants
 
-cluster: ## the real servers and every service as its own process (comes with the next version)
-	@echo "make cluster is not part of this version: the adapters for Kafka, Cassandra, MongoDB and Redis come next" >&2; exit 2
+cluster: setup ## the real servers and every service as a process of its own: make cluster GATEWAYS=2 WORKERS=2
+	@exec $(BIN)/parley-local up --gateways $(GATEWAYS) --workers $(WORKERS)
 
-cluster-down: cluster ## ends a cluster (comes with the next version)
+cluster-down: ## end the cluster of this environment, from any terminal
+	@$(BIN)/parley-local down
 
 images: ## a container image of each service, with Docker
 	@infra/images/build.sh

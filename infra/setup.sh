@@ -25,4 +25,18 @@ else
   fi
   .venv/bin/pip install --quiet --disable-pip-version-check -r requirements.txt
 fi
+
+# The real servers are for `make cluster` and `make test`. `make run` needs none of this: what is missing is only said.
+servers() { .venv/bin/parley-local install; }
+
+apt_install() {
+  say "setup: installing Java 17, Maven and Redis with apt-get"
+  export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # no Redis of the system's own is to start
+  { apt-get update -qq && apt-get install -qq -y --no-install-recommends openjdk-17-jre-headless maven redis-server; } >/dev/null
+}
+
+if ! servers; then
+  { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt_install && servers; } ||
+    say "setup: make run works; make cluster and make test need the above"
+fi
 say "setup: done"

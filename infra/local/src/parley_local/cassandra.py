@@ -87,10 +87,9 @@ concurrent_compactors: 1
 
     def check(self) -> None:
         """Reads a row as a client does."""
+        require_listener(self.port)
         from cassandra.cluster import Cluster, NoHostAvailable
         from cassandra.protocol import ProtocolException
-
-        require_listener(self.port)
 
         cluster = Cluster(
             ["127.0.0.1"], port=self.port, connect_timeout=CHECK_SECONDS, control_connection_timeout=CHECK_SECONDS

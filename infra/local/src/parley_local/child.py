@@ -25,7 +25,10 @@ class ServerFailed(Exception):
 
 
 class ServerProcess:
-    """One server as a child of this process, which it does not outlive. `java_options`: more of them, for a JVM."""
+    """One server as a child of this process. `java_options`: more of them, for a JVM.
+
+    It does not outlive the thread that started it: start it from one that stays.
+    """
 
     def __init__(self, server: Server, log: Path, java_options: Sequence[str] = ()) -> None:
         self.server = server

@@ -14,6 +14,7 @@ from parley_kit.settings import ConfigError
 JAVA_VERSION = 17  # Kafka 4 needs it, and Cassandra 5.0 runs on no later one
 INSTALL = "apt-get install openjdk-17-jre-headless maven redis-server"
 VERSION_SECONDS = 20
+SYSTEM_JVMS = Path("/usr/lib/jvm")
 ARCHIVE_WITH_AGENT = ("-XX:+UnlockDiagnosticVMOptions", "-XX:+AllowArchivingWithJavaAgent")
 
 
@@ -55,7 +56,7 @@ def _candidates() -> list[Path]:
     home, found = os.environ.get("JAVA_HOME"), shutil.which("java")
     named = [Path(home, "bin", "java")] if home else []
     on_path = [Path(found)] if found else []
-    return named + on_path + sorted(Path("/usr/lib/jvm").glob("*/bin/java"))
+    return named + on_path + sorted(SYSTEM_JVMS.glob("*/bin/java"))
 
 
 @cache

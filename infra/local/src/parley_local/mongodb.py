@@ -61,10 +61,9 @@ class MongoDB:
 
     def check(self) -> None:
         """Asks for a primary; a mongod that is new is made the replica set's only member."""
+        require_listener(self.port)
         from pymongo import MongoClient
         from pymongo.errors import PyMongoError
-
-        require_listener(self.port)
 
         milliseconds = int(CHECK_SECONDS * 1000)
         client: MongoClient[dict[str, Any]] = MongoClient(

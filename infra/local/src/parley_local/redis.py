@@ -42,12 +42,11 @@ class Redis:
 
     def check(self) -> None:
         """PING."""
+        require_listener(self.port)
         from redis import Redis as Client
         from redis import RedisError
         from redis.backoff import NoBackoff
         from redis.retry import Retry
-
-        require_listener(self.port)
 
         with Client(
             port=self.port,

@@ -37,6 +37,7 @@ def start_supervisor(layout: Layout, groups: Sequence[Group]) -> subprocess.Pope
     with (layout.logs / "supervisord.err").open("ab") as errors:
         return subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "--configuration", config],
+            cwd=layout.data_dir,
             env={**os.environ, MARK: str(layout.run)},
             stdin=subprocess.DEVNULL,
             stdout=errors,
@@ -71,14 +72,17 @@ def write_script(layout: Layout, program: Program) -> None:
 
 
 def configuration(layout: Layout, groups: Sequence[Group]) -> str:
-    """supervisord's configuration. Groups start in order and stop in reverse, one after the other."""
+    """supervisord's configuration. Groups start in order and stop in reverse, one after the other.
+
+    Its paths are relative to the data folder: supervisord would expand what stands in a name like `100%`.
+    """
     head = f"""\
 [supervisord]
 silent=true
-logfile={_escaped(layout.log("supervisord"))}
+logfile={_relative(layout, layout.log("supervisord"))}
 logfile_maxbytes={LOG_BYTES}
 logfile_backups={LOG_BACKUPS}
-pidfile={_escaped(layout.supervisor_pid)}
+pidfile={_relative(layout, layout.supervisor_pid)}
 """
     parts = [head]
     for priority, group in enumerate(groups):
@@ -92,7 +96,7 @@ def _program(layout: Layout, program: Program) -> str:
     """Restarted whatever ends it. One that lives for less than a second is given a little longer each time."""
     return f"""\
 [program:{program.name}]
-command=/bin/sh {_escaped(shlex.quote(str(script_path(layout, program))))}
+command=/bin/sh {_relative(layout, script_path(layout, program))}
 autorestart=true
 startsecs=1
 startretries=1000000
@@ -100,11 +104,11 @@ stopsignal=TERM
 stopwaitsecs={program.stop_seconds}
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={_escaped(layout.log(program.name))}
+stdout_logfile={_relative(layout, layout.log(program.name))}
 stdout_logfile_maxbytes={LOG_BYTES}
 stdout_logfile_backups={LOG_BACKUPS}
 """
 
 
-def _escaped(value: object) -> str:
-    return str(value).replace("%", "%%")
+def _relative(layout: Layout, path: Path) -> Path:
+    return path.relative_to(layout.data_dir)
