@@ -10,6 +10,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 import pytest
+from redis.asyncio import Redis
 
 from parley_kit.errors import Unavailable
 from parley_kit.settings import ConfigError
@@ -21,9 +22,9 @@ from parley_live.testing.servers import PATIENCE, Open, RedisServer
 
 
 class TestRedisLive(LiveContract):
-    retention: ClassVar[float] = 1.0
-    lifetime: ClassVar[float] = 1.0
-    window: ClassVar[float] = 1.0
+    retention: ClassVar[float] = 1.5
+    lifetime: ClassVar[float] = 1.5
+    window: ClassVar[float] = 1.5
 
     @pytest.fixture
     async def live(self, redis_url: str) -> AsyncIterator[RedisLive]:
@@ -36,6 +37,10 @@ class TestRedisLive(LiveContract):
     @pytest.fixture
     def advance(self) -> Advance:
         return asyncio.sleep
+
+
+async def connected(client: Redis) -> set[str]:
+    return {each["id"] for each in await client.client_list() if each["name"] == "parley"}
 
 
 async def test_everything_has_a_time_to_live(server: RedisServer, open_live: Open) -> None:
@@ -56,9 +61,11 @@ async def test_a_thousand_readers_need_three_connections(server: RedisServer, op
     async with open_live(server.url) as live, live.listen(), server.client() as client:
         streams = [f"one-of-{number}" for number in range(500)]
         reads = [asyncio.create_task(live.read(stream, None, 30)) for stream in [*streams, *["same"] * 500]]
-        await asyncio.sleep(0.2)
-        connections = [each for each in await client.client_list() if each["name"] == "parley"]
-        assert len(connections) <= 3
+        watches = live._servers.all[0].watches._watches
+        async with asyncio.timeout(PATIENCE):
+            while sum(len(watch._waiting) for watch in watches.values()) < len(reads):  # noqa: ASYNC110 - readers tell nobody
+                await asyncio.sleep(0.01)
+        assert len(await connected(client)) <= 3
         before = (await client.info("commandstats"))["cmdstat_evalsha"]["calls"]
         for stream in [*streams, "same"]:
             await live.end(stream)
@@ -97,6 +104,7 @@ async def test_a_push_that_is_not_ours_harms_nobody(server: RedisServer, open_li
     async with open_live(server.url) as live, live.listen() as listener, server.client() as client:
         waiting = asyncio.create_task(live.read("g", None, 30))
         await asyncio.sleep(0.1)
+        before = await connected(client)
         for nonsense in (b"", b"\xff\xfe", b"1-1", b"1-1\n{", b"1-1\n[1]", b"1-1\n7"):
             await client.publish("gen:{g}", nonsense)
             await client.publish("gen:cancels", nonsense)
@@ -105,6 +113,7 @@ async def test_a_push_that_is_not_ours_harms_nobody(server: RedisServer, open_li
         async with asyncio.timeout(PATIENCE):
             assert values(await waiting) == [End()]
             assert await anext(listener) == "c"
+        assert await connected(client) == before
 
 
 async def test_each_of_two_servers_has_its_share(

@@ -162,6 +162,23 @@ async def test_a_cut_connection_is_not_seen_by_readers(proxy: Proxy, open_live: 
                 assert values(await waiting) == [End()]
 
 
+async def test_what_is_written_while_a_reader_is_cut_off(server: RedisServer, proxy: Proxy, open_live: Open) -> None:
+    """What was not pushed to it is read as soon as it is connected again, not at its timeout."""
+    async with open_live(proxy.url) as live, open_live(server.url) as writer:
+        await writer.raise_fence("g", 1)
+        await live.read("g", None, 0.01)  # from now on it is followed
+        await writer.append("g", deltas(["a"]))
+        position = (await live.read("g", None, 30))[-1].position
+        waiting = asyncio.create_task(live.read("g", position, 60))
+        await asyncio.sleep(0.01)
+        proxy.hold()
+        await writer.append("g", deltas(["b"], offset=1))
+        proxy.cut()
+        proxy.release()
+        async with asyncio.timeout(PATIENCE):
+            assert values(await waiting) == deltas(["b"], offset=1)
+
+
 async def test_answers_through_cuts(server: RedisServer, proxy: Proxy, open_live: Open) -> None:
     """Writers and readers whose connections are cut over and over: every reader gets every delta once, in order."""
     names, count = [str(number) for number in range(30)], 40
