@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import pymongo
 import pytest
 
 from parley_conversation.adapters.mongo import Documents, open_documents
@@ -15,7 +16,8 @@ from parley_kit.mongo import Mongo, open_mongo
 async def db(mongo_url: str) -> AsyncIterator[Mongo]:
     async with open_mongo(mongo_url, f"conversation-{new_id()}") as db:
         yield db
-        await db.client.drop_database(db.name)
+        with pymongo.timeout(30):
+            await db.client.drop_database(db.name)
 
 
 @pytest.fixture

@@ -90,7 +90,8 @@ async def _conversations(db: Mongo) -> None:
 
 
 async def _generations(db: Mongo) -> None:
-    once = {"request_id": {"$exists": True}}
+    # A string that is there, said so that servers see that an equality implies it.
+    once = {"request_id": {"$gte": ""}}
     indexes = [
         _index("by_request", "conversation_id", "request_id", unique=True, partialFilterExpression=once),
         _index("by_conversation", "conversation_id"),
