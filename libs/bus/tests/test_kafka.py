@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
-from parley_bus import Capability
+from parley_bus import Capability, Delivery, Record
 from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
+from parley_bus.kafka.producer import MAX_RECORD_BYTES
 from parley_bus.testing.contract import BusContract
+from parley_kit.errors import BadInput
 
 
 class TestKafkaBus(BusContract):
@@ -21,3 +26,33 @@ class TestKafkaBus(BusContract):
         settings = KafkaSettings.load(kafka_servers=kafka, kafka_partitions=4, kafka_session_seconds=60)
         async with open_kafka(settings) as bus:
             yield bus
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+async def test_what_happens_is_counted(kafka: str) -> None:
+    topic = f"counted.{uuid4().hex}"
+    where = {"topic": topic, "group": "group"}
+    async with open_kafka(KafkaSettings.load(kafka_servers=kafka, kafka_partitions=1)) as bus:
+        for _ in range(5):
+            await bus.publish(Record(topic, "key", b""))
+        with pytest.raises(BadInput):
+            await bus.publish(Record(topic, "key", bytes(MAX_RECORD_BYTES)))
+        async with bus.subscribe([topic], "group") as consumer, asyncio.timeout(20):
+            held: list[Delivery] = []
+            while len(held) < 3:
+                held += await consumer.fetch(3 - len(held), 1.0)
+            await consumer.settle(held[0])
+            await consumer.reject(held[1], "why", "BadInput")
+            while True:
+                if counted("parley_bus_lag", **where) == 3:  # one in hand, two not handed out
+                    break
+                await asyncio.sleep(0.05)
+    assert counted("parley_bus_published_total", topic=topic, outcome="ok") == 5
+    assert counted("parley_bus_published_total", topic=topic, outcome="bad_input") == 1
+    assert counted("parley_bus_fetched_total", **where) == 3
+    assert counted("parley_bus_settled_total", **where) == 2
+    assert counted("parley_bus_rejected_total", **where) == 1
+    assert counted("parley_bus_lag", **where) == 0

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,31 @@ async def test_a_paused_broker_is_away_within_two_seconds(broker: Broker, bus: K
                     await asyncio.sleep(RETRY_SECONDS)
         assert b"before" not in values
         await bus.check()
+
+
+async def test_who_leaves_a_paused_broker_is_gone_within_four_seconds(broker: Broker, bus: KafkaBus) -> None:
+    """Nothing of the membership lives on: what it held is delivered to its successor."""
+    await published(bus, Record("left", "key", b"held"))
+    async with AsyncExitStack() as stack:
+        consumer = await stack.enter_async_context(bus.subscribe(["left"], "group"))
+        async with asyncio.timeout(PATIENCE):
+            while not await consumer.fetch(1, 1.0):
+                pass
+        broker.process.pause()
+        started = time.monotonic()
+        try:
+            await stack.aclose()
+            assert time.monotonic() - started < 4.5
+            assert not {it for it in map(repr, asyncio.all_tasks()) if "GroupCoordinator" in it or "Fetcher" in it}
+        finally:
+            broker.process.resume()
+    async with bus.subscribe(["left"], "group") as successor, asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(Unavailable):
+                if batch := await successor.fetch(1, 1.0):
+                    break
+            await asyncio.sleep(RETRY_SECONDS)
+    assert batch[0].record.value == b"held"
 
 
 async def test_a_consumer_goes_on_after_the_broker_was_killed(broker: Broker, bus: KafkaBus) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from parley_bus.base import Delivery, Record
 from parley_bus.dlq import dead_letter
@@ -121,7 +121,7 @@ class KafkaConsumer:
             return await self._wait(timeout)
         try:
             return await member.take(most, timeout)
-        except KafkaError as error:
+        except (KafkaError, ConsumerStoppedError) as error:
             member.fail(error)
             raise Unavailable(f"Kafka could not be read: {error!r}") from error
 

@@ -92,7 +92,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             self._wake.clear()
             await self.commit()
             await self._raise_errors()
-            self._measure()
+            await self._measure()
 
     async def commit(self) -> None:
         """The lowest unsettled position of each partition. What fails is logged, and due again."""
@@ -163,14 +163,24 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             fetching.result()
             raise KafkaError("the fetcher has ended")
 
-    def _measure(self) -> None:
+    async def _measure(self) -> None:
         lags = dict.fromkeys(self._topics, 0)
-        for partition in self._consumer.assignment():
-            end, window = self._consumer.highwater(partition), self._windows.get(partition)
-            if end is not None and window is not None and window.position is not None:
-                lags[partition.topic] += max(0, end - window.position)
+        with suppress(TimeoutError, IllegalStateError):  # a rebalance came between: measured at the next turn
+            async with asyncio.timeout(WATCH_SECONDS):
+                for partition in self._consumer.assignment():
+                    lags[partition.topic] += await self._lag(partition)
         for topic, lag in lags.items():
             metrics.LAG.labels(topic, self._group).set(lag)
+
+    async def _lag(self, partition: TopicPartition) -> int:
+        end: int | None = self._consumer.highwater(partition)
+        window = self._windows.get(partition)
+        if end is None:  # not read yet
+            return 0
+        position: int | None = window.position if window is not None else None
+        if position is None:
+            position = await self._consumer.position(partition)
+        return max(0, end - (position or 0))
 
     async def _abandon(self) -> None:
         """End aiokafka's tasks by force: one that went on would keep partitions that nobody reads."""
