@@ -27,6 +27,8 @@ def summary(operations: Sequence[Operation]) -> list[str]:
         + _counts(f"{it.f} {it.type}" for it in operations if it.type != "invoke"),
         "faults: " + _counts(f"{fault.kind} {fault.target}" for fault in told.faults),
         "generations: " + _counts_of(states) + "; attempts: " + _counts_of(attempts),
+        "SIGTERM until it has ended and another runs: "
+        + _times(fault.end - fault.start for fault in told.faults if fault.kind == "terminate"),
         f"readers: {len(told.readings)}, reconnected {cut} times, {restarts} explicit restarts",
         "refusals: " + _counts(f"{it.f} {it.value.get('error')}"[:60] for it in told.refusals),
         "time to a yes: " + _times(_durations(operations, "ok")),

@@ -28,8 +28,9 @@ class Tree:
     folder: Path
 
     def fill(self) -> None:
-        """Copy what git knows of, as it lies in the working tree."""
-        names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+        """Copy what git knows of or would add, as it lies in the working tree."""
+        listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout
         for name in names.decode().split("\0"):
             if name and (ROOT / name).is_file():
                 target = self.folder / name
