@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from parley_bus import DLQ_SUFFIX, Record
 from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
@@ -122,6 +123,7 @@ async def test_a_paused_broker_is_away_within_two_seconds(broker: Broker, bus: K
         try:
             await refused_in_time(bus.check())
             await refused_in_time(bus.publish(Record("paused", "key", b"lost")))
+            await refused_in_time(bus.publish(Record("paused", "key", b"never sent")))
             await refused_in_time(bus.publish(Record("unheard-of", "key", b"lost")))
             await refused_in_time(consumer.fetch(1, 0.1))
         finally:
@@ -136,6 +138,7 @@ async def test_a_paused_broker_is_away_within_two_seconds(broker: Broker, bus: K
                 except Unavailable:
                     await asyncio.sleep(RETRY_SECONDS)
         assert b"before" not in values
+        assert b"never sent" not in values, "a producer that was given up goes on sending"
         await bus.check()
 
 
@@ -182,6 +185,22 @@ async def test_a_consumer_goes_on_after_the_broker_was_killed(broker: Broker, bu
                 except Unavailable:
                     await asyncio.sleep(RETRY_SECONDS)
     assert held == [b"0", b"1", b"2"]
+
+
+async def test_a_topic_that_was_deleted_is_made_again(broker: Broker, bus: KafkaBus) -> None:
+    for _ in range(2):
+        await published(bus, Record("deleted", "key", b"old"))
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+    await admin.start()
+    try:
+        await admin.delete_topics(["deleted"])
+    finally:
+        await admin.close()
+    await published(bus, Record("deleted", "key", b"new"))
+    async with bus.subscribe(["deleted"], "group") as consumer, asyncio.timeout(PATIENCE):
+        while not (batch := await consumer.fetch(1, 1.0)):
+            pass
+    assert batch[0].record.value == b"new"
 
 
 async def test_all_opens_before_the_broker_is_there(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from parley_bus import Consumer, Delivery, Record
-from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
+from parley_bus.kafka import KafkaBus, KafkaSettings, member, open_kafka
 
 PATIENCE = 20.0
 LONG_SESSION = 60.0
@@ -168,9 +168,15 @@ async def test_a_rebalance_moves_half_and_loses_nothing(kafka: str, topic: str) 
             assert not await first.fetch(40, 0.5)
 
 
-async def test_what_is_settled_during_a_rebalance_is_committed_before_the_partition_moves(
-    kafka: str, topic: str
-) -> None:
+@pytest.fixture
+def late_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if what was settled had been settled only now."""
+    monkeypatch.setattr(member, "WATCH_SECONDS", LONG_SESSION)
+    monkeypatch.setattr(member, "COMMIT_LINGER_SECONDS", LONG_SESSION)
+
+
+@pytest.mark.usefixtures("late_commits")
+async def test_what_is_settled_is_committed_before_its_partition_moves(kafka: str, topic: str) -> None:
     async with opened(kafka, "worker-6", partitions=2) as bus:
         await publish(bus, topic, 30)
         async with bus.subscribe([topic], topic) as first:
@@ -180,6 +186,7 @@ async def test_what_is_settled_during_a_rebalance_is_committed_before_the_partit
                 assert not await second.fetch(30, 1.0)
 
 
+@pytest.mark.usefixtures("late_commits")
 async def test_leaving_makes_the_last_commit(kafka: str, topic: str) -> None:
     async with opened(kafka, "worker-7") as bus:
         await publish(bus, topic, 2)

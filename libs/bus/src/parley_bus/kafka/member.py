@@ -84,15 +84,20 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
 
     async def serve(self) -> None:
         """Commit what is settled, soon after it is. Ends by raising what broke the membership."""
-        while True:
+        loop = asyncio.get_running_loop()
+        watched = loop.time()
+        while self._error is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_SECONDS):
                     await self._wake.wait()
-            await asyncio.sleep(COMMIT_LINGER_SECONDS)  # one commit for what is settled together
+                    await asyncio.sleep(COMMIT_LINGER_SECONDS)  # one commit for what is settled together
             self._wake.clear()
             await self.commit()
-            await self._raise_errors()
-            await self._measure()
+            if loop.time() - watched >= WATCH_SECONDS:
+                watched = loop.time()
+                await self._raise_errors()
+                await self._measure()
+        raise self._error
 
     async def commit(self) -> None:
         """The lowest unsettled position of each partition. What fails is logged, and due again."""
@@ -153,8 +158,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
 
     async def _raise_errors(self) -> None:
         """aiokafka tells its errors to who fetches; nobody may do so for long, and its tasks must not lie dead."""
-        if self._error is not None:
-            raise self._error
         with suppress(TimeoutError):
             async with asyncio.timeout(WATCH_SECONDS):
                 await self._consumer.getmany(NOWHERE, timeout_ms=0)
