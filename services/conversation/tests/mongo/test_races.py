@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,17 +45,23 @@ async def test_debts_are_settled_beside_other_changes(documents: Documents) -> N
     assert stored.cancel_requested_at == after(5)
 
 
-async def test_a_renewal_beside_a_stop_loses_neither(documents: Documents) -> None:
-    mine = [await documents.generations.insert(generation()) for _ in range(10)]
-    for each in mine:
-        await documents.generations.claim(each.id, "worker", after(1), after(7))
-    leases = {each.id: 1 for each in mine}
-    await asyncio.gather(
-        documents.generations.renew("worker", leases, after(50)),
-        *(documents.generations.request_cancel(each.id, after(2)) for each in mine),
-    )
-    for each in await documents.generations.get_many(list(leases)):
-        assert (each.lease_until, each.cancel_requested_at) == (after(50), after(2))
+async def test_a_renewal_between_the_look_and_the_write_of_a_claim_keeps_the_lease(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim saw a lease that had run out; by the time it writes, the lease holds again."""
+    made = await documents.generations.insert(generation())
+    await documents.generations.claim(made.id, "worker-1", after(1), after(7))
+    rival = documents.generations
+
+    async def renew() -> None:
+        assert await rival.renew("worker-1", {made.id: 1}, after(14))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rival, "_generations", Interrupted(rival._generations, renew))
+        assert await rival.claim(made.id, "worker-2", after(8), after(20)) is None
+    stored = await documents.generations.get(made.id)
+    assert stored is not None
+    assert (stored.worker_id, stored.attempt, stored.lease_until) == ("worker-1", 1, after(14))
 
 
 async def test_a_deletion_that_was_cut_off_is_completed(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +137,18 @@ class Wrapped:
 class Repeated(Wrapped):
     async def update_one(self, *arguments: Any) -> Any:
         await self._collection.update_one(*arguments)
+        return await self._collection.update_one(*arguments)
+
+
+class Interrupted(Wrapped):
+    """Something else happens before each update of one document."""
+
+    def __init__(self, collection: Any, work: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(collection)
+        self._work = work
+
+    async def update_one(self, *arguments: Any) -> Any:
+        await self._work()
         return await self._collection.update_one(*arguments)
 
 

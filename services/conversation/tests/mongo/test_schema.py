@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,7 +120,8 @@ async def asked(mongo_url: str, db: Mongo, documents: Documents) -> Callable[[Ca
     """Makes a call on a database with documents in it; gives the stages of the plans of all that it asked."""
     await asyncio.gather(
         *(documents.conversations.insert(conversation("owner", "zebra", at=at)) for at in range(12)),
-        *(documents.generations.insert(generation("chat", EndStream(new_id()))) for _ in range(4)),
+        *(documents.generations.insert(generation("chat", EndStream(new_id()), id=f"g-{n}")) for n in range(4)),
+        documents.conversations.insert(replace(conversation("owner"), id="c-1")),
     )
 
     async def plans(call: Call) -> list[str]:
