@@ -63,7 +63,7 @@ bench: setup ## measure; numbers side by side in one run
 	@for script in tests/bench/*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
 
 chaos: setup ## break a cluster for SECONDS=600 (SEED=n) and check what its clients were told; the history is kept in build/chaos
-	PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(NEMESES),--nemeses $(NEMESES))
 
 mutants: setup ## take each guard away in turn: a test must fail
 	PYTHONPATH=tests $(BIN)/python -m mutants

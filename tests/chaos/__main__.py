@@ -17,6 +17,8 @@ from chaos.stage import DEADLINE_SECONDS, PAUSE_SECONDS, open_stage
 from chaos.summary import summary
 from chaos.timeline import timeline
 
+QUIET_SECONDS = DEADLINE_SECONDS + 30
+
 
 def main() -> None:
     options = _options()
@@ -26,20 +28,20 @@ def main() -> None:
     history = folder / "history.jsonl"
     _say(f"seed {options.seed}; history: {history}")
     try:
-        operations = asyncio.run(_run(folder, history, options.seed, options.seconds, options.clients))
+        operations = asyncio.run(_run(folder, history, options))
     finally:
         _draw(history)
     sys.exit(_judge(operations))
 
 
-async def _run(folder: Path, history: Path, seed: int, seconds: float, clients: int) -> list[Operation]:
-    chance = random.Random(seed)
+async def _run(folder: Path, history: Path, options: argparse.Namespace) -> list[Operation]:
+    chance = random.Random(options.seed)
     folder.mkdir(parents=True, exist_ok=True)
     with open_record(history) as recorder:
         async with open_stage(folder / "data") as stage:
             nemesis = Nemesis(stage.cluster, stage.redis_url, stage.links, recorder, chance, PAUSE_SECONDS)
             harness = Harness(stage.cluster.urls, recorder, chance, _say)
-            plan = Plan(seconds, clients, DEADLINE_SECONDS + 30, DEADLINE_SECONDS)
+            plan = Plan(options.seconds, options.clients, QUIET_SECONDS, DEADLINE_SECONDS, options.nemeses)
             await harness.run(plan, nemesis, shuffled(every_step(list(stage.links)), chance))
     return recorder.operations
 
@@ -64,6 +66,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=120.0, help="how long things break")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--clients", type=int, default=12)
+    parser.add_argument("--nemeses", type=int, default=1, help="how many things may be broken at once")
     parser.add_argument("--folder", type=Path, help="for the history and the cluster; default: build/chaos/SEED")
     parser.add_argument("--check", type=Path, help="only judge this history")
     return parser.parse_args()
