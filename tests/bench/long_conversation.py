@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from cassandra.cluster import EXEC_PROFILE_DEFAULT
 from cassandra.cluster import Session as Driver
 from cassandra.concurrent import execute_concurrent
 from cassandra.query import BatchStatement, BatchType
@@ -44,7 +45,8 @@ from parley_local.ports import Ports
 from parley_local.testing import run_server
 
 SHORT, PAGE, ROUNDS, WARM_UP = 100, 50, 200, 20
-PORTION, BATCH, BATCHES_AT_ONCE = 5_000, 50, 16
+PORTION, BATCH, BATCHES_AT_ONCE = 5_000, 50, 8
+LOAD_SECONDS = 60.0
 SCHEMA_SECONDS = 20.0
 
 Call = Callable[[int], Awaitable[object]]
@@ -75,10 +77,11 @@ def executemany(db: sqlite3.Connection, rows: list[dict[str, object]]) -> None:
 def fill_cassandra(driver: Driver, keyspace: str, chat: str, count: int) -> None:
     """By batches of one partition each: one mutation, one write of the commit log."""
     put, clock = prepare(driver, keyspace), MirroredClock()
+    patient = driver.execution_profile_clone_update(EXEC_PROFILE_DEFAULT, request_timeout=LOAD_SECONDS)
     for some in portions(chat, count):
         batches = []
         for bucket in sorted({bucket_of(each.seq) for each in some}):
-            driver.execute(put[PUT_BUCKET], (chat, bucket, clock.next()))
+            driver.execute(put[PUT_BUCKET], (chat, bucket, clock.next()), execution_profile=patient)
             mine = [each for each in some if bucket_of(each.seq) == bucket]
             for first in range(0, len(mine), BATCH):
                 batch = BatchStatement(BatchType.UNLOGGED)
@@ -89,9 +92,9 @@ def fill_cassandra(driver: Driver, keyspace: str, chat: str, count: int) -> None
                     if bucket_of(parent) == bucket:
                         batch.add(put[PUT_CHILD], child)
                     else:
-                        driver.execute(put[PUT_CHILD], child)
+                        driver.execute(put[PUT_CHILD], child, execution_profile=patient)
                 batches.append((batch, ()))
-        execute_concurrent(driver, batches, concurrency=BATCHES_AT_ONCE)
+        execute_concurrent(driver, batches, BATCHES_AT_ONCE, execution_profile=patient)
 
 
 async def milliseconds(short: Call, long: Call) -> tuple[float, float]:

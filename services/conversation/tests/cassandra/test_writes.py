@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cassandra.cluster import Session as Driver
 
-from parley_conversation.adapters.cassandra import CassandraChatLog, MirroredClock
+from parley_conversation.adapters.cassandra import CassandraChatLog, MirroredClock, deletion
 from parley_conversation.adapters.cassandra.codec import MIRROR_US
 from parley_conversation.adapters.cassandra.queries import QUERIES, Query
-from parley_conversation.adapters.cassandra.session import Session, prepare
+from parley_conversation.adapters.cassandra.session import BATCH, Row, Session, prepare
 from parley_conversation.ports import ChatLog
 from parley_conversation.testing.harness import message
 from parley_kit.ids import new_id
@@ -28,12 +29,12 @@ class CountingSession(Session):
     cut = 0
     hanging: asyncio.Event
 
-    async def run(self, query: Query, *values: object) -> list[tuple[object, ...]]:
+    async def _ask(self, query: Query, statement: Any) -> list[Row]:
         self.asked.append(query.name)
         if len(self.asked) == self.cut:
             self.hanging.set()
             await asyncio.Event().wait()
-        return await super().run(query, *values)
+        return await super()._ask(query, statement)
 
 
 @pytest.fixture
@@ -101,12 +102,13 @@ async def test_a_deletion_that_was_cut_short_is_finished_by_the_next(
 ) -> None:
     """Cut at every request in turn; the buckets that are left are found again.
 
-    The requests: what buckets there are; for each of four the ids, two partitions and its mark; three ids; the marks.
+    The requests: what buckets there are; for each of six its ids, two partitions and its mark; for each of the three
+    that hold a message its place and its row; the marks.
     """
-    requests = 1 + 4 * 4 + 3 + 1
+    requests = 1 + 6 * 4 + 3 * 2 + 1
     for session.cut in range(1, requests + 1):
         conversation_id = new_id()
-        made = [message(conversation_id, seq) for seq in (1, 5_000, 10_000)]
+        made = [message(conversation_id, seq) for seq in (1, 5_000, 20_000)]
         await asyncio.gather(*map(chat_log.append, made))
         session.asked.clear()
         session.hanging.clear()
@@ -116,6 +118,28 @@ async def test_a_deletion_that_was_cut_short_is_finished_by_the_next(
         await asyncio.wait([deletion])
         await chat_log.delete(conversation_id)
         assert not any(await asyncio.to_thread(_rows, driver, keyspace, conversation_id))
+
+
+async def test_a_deletion_with_little_time_gets_on(
+    session: CountingSession, driver: Driver, keyspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt leaves less to the next, also within a bucket."""
+    monkeypatch.setattr(deletion, "PORTION", 2 * BATCH)
+    log, conversation_id = CassandraChatLog(session, MirroredClock()), new_id()
+    await asyncio.gather(*(log.append(message(conversation_id, seq)) for seq in range(1, 6 * BATCH + 1)))
+    left = [6 * BATCH]
+    while left[-1]:
+        session.asked.clear()
+        session.hanging.clear()
+        session.cut = 10  # after the buckets, the four of the one above, the ids, two batches and the end of a portion
+        attempt = asyncio.create_task(log.delete(conversation_id))
+        hanging = asyncio.create_task(session.hanging.wait())
+        await asyncio.wait([attempt, hanging], return_when=asyncio.FIRST_COMPLETED)
+        for task in (attempt, hanging):
+            task.cancel()
+        await asyncio.wait([attempt, hanging])
+        left.append((await asyncio.to_thread(_rows, driver, keyspace, conversation_id))[0])
+    assert left == [60, 40, 20, 0]
 
 
 async def test_the_newest_page_of_a_long_chat_costs_one_round_trip(session: CountingSession) -> None:
@@ -183,7 +207,9 @@ async def test_an_answer_of_many_pages_is_whole(
     assert await log.before(conversation_id, None, 40) == made[:-41:-1]
 
 
-def test_every_query_is_idempotent_and_reads_are_marked() -> None:
+def test_every_query_is_idempotent_and_reads_are_marked(driver: Driver, chat_log: ChatLog, keyspace: str) -> None:
+    """No lightweight transaction among them; what reads may be asked of two replicas."""
+    assert all(statement.is_idempotent for statement in prepare(driver, keyspace).values())
     assert {query for query in QUERIES if query.reads} == {query for query in QUERIES if "SELECT" in query.cql}
     assert not any("IF " in query.cql for query in QUERIES)
 

@@ -7,20 +7,24 @@ no late append of this conversation can lie higher, since seqs are reserved one 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from parley_conversation.adapters.cassandra.codec import bucket_of
 from parley_conversation.adapters.cassandra.queries import (
     DELETE_BUCKET,
     DELETE_BUCKETS,
     DELETE_CHILDREN,
+    DELETE_FROM,
     DELETE_MESSAGES,
     DELETE_PLACE,
     GET_BUCKETS,
     GET_IDS,
 )
-from parley_conversation.adapters.cassandra.session import Session
+from parley_conversation.adapters.cassandra.session import BATCH, Row, Session
 from parley_kit.tasks import gather_all
 
-PLACES_AT_ONCE = 64
+PORTION = 250
+"""Messages that one step forgets: few enough that a caller with little time gets on."""
 _HIGHEST = bucket_of(2**62)
 
 
@@ -35,8 +39,14 @@ async def delete_conversation(session: Session, conversation_id: str) -> None:
 
 async def _delete_bucket(session: Session, conversation_id: str, bucket: int) -> None:
     """The ids first, while the messages still tell them; the mark that the bucket is in use last."""
-    ids = [row[0] for row in await session.run(GET_IDS, conversation_id, bucket)]
-    for first in range(0, len(ids), PLACES_AT_ONCE):
-        await gather_all(session.run(DELETE_PLACE, each) for each in ids[first : first + PLACES_AT_ONCE])
+    newest_first = await session.run(GET_IDS, conversation_id, bucket)
+    for portion in _portions(newest_first, PORTION):
+        batches = _portions([(message_id,) for _, message_id in portion], BATCH)
+        await gather_all(session.run_batch(DELETE_PLACE, batch) for batch in batches)
+        await session.run(DELETE_FROM, conversation_id, bucket, portion[-1][0])
     await gather_all(session.run(query, conversation_id, bucket) for query in (DELETE_MESSAGES, DELETE_CHILDREN))
     await session.run(DELETE_BUCKET, conversation_id, bucket)
+
+
+def _portions(rows: Sequence[Row], size: int) -> Iterable[Sequence[Row]]:
+    return (rows[first : first + size] for first in range(0, len(rows), size))

@@ -63,8 +63,13 @@ GET_CHILDREN = Query(
     "WHERE conversation_id = ? AND bucket = ? AND parent_seq IN ?",
     reads=True,
 )
-GET_IDS = Query("get_ids", "SELECT id FROM {keyspace}.messages WHERE conversation_id = ? AND bucket = ?", reads=True)
+GET_IDS = Query(
+    "get_ids", "SELECT seq, id FROM {keyspace}.messages WHERE conversation_id = ? AND bucket = ?", reads=True
+)
 
+DELETE_FROM = Query(
+    "delete_from", "DELETE FROM {keyspace}.messages WHERE conversation_id = ? AND bucket = ? AND seq >= ?"
+)
 DELETE_MESSAGES = Query("delete_messages", "DELETE FROM {keyspace}.messages WHERE conversation_id = ? AND bucket = ?")
 DELETE_CHILDREN = Query("delete_children", "DELETE FROM {keyspace}.children WHERE conversation_id = ? AND bucket = ?")
 DELETE_PLACE = Query("delete_place", "DELETE FROM {keyspace}.places WHERE message_id = ?")
@@ -82,6 +87,7 @@ QUERIES = (
     GET_PLACE,
     GET_CHILDREN,
     GET_IDS,
+    DELETE_FROM,
     DELETE_MESSAGES,
     DELETE_CHILDREN,
     DELETE_PLACE,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from cassandra.cluster import ResponseFuture
 from cassandra.cluster import Session as Driver
-from cassandra.query import PreparedStatement
+from cassandra.query import BatchStatement, BatchType, PreparedStatement, Statement
 
 from parley_conversation.adapters.cassandra import metrics
 from parley_conversation.adapters.cassandra.connection import READS, WRITES, close
@@ -22,6 +22,8 @@ Row = tuple[Any, ...]
 
 MOST_IN_FLIGHT = 256
 """More wait here, where they can be given up: a connection out of stream ids would block the event loop."""
+BATCH = 10
+"""A node warns of more partitions than these in one batch."""
 PATIENCE_SECONDS = 1.8
 """More than one request may take, less than the 2 s within which a caller is told."""
 
@@ -50,20 +52,30 @@ class Session:
 
     async def run(self, query: Query, *values: object) -> list[Row]:
         """All rows of the answer, every page of it. Raises Unavailable."""
+        return await self._measured(query, self._statements[query].bind(values))
+
+    async def run_batch(self, query: Query, rows: Iterable[Sequence[object]]) -> None:
+        """One request for some of a kind, each done or not for itself: not more than BATCH. Raises Unavailable."""
+        batch = BatchStatement(BatchType.UNLOGGED)
+        batch.is_idempotent = True
+        for values in rows:
+            batch.add(self._statements[query], values)
+        await self._measured(query, batch)
+
+    async def _measured(self, query: Query, statement: Statement) -> list[Row]:
         started = time.perf_counter()
         try:
             async with patience(), self._room:
                 with cassandra_errors():
-                    return await self._ask(query, values)
+                    return await self._ask(query, statement)
         except Exception as error:
             metrics.QUERY_FAILURES.labels(query.name, type(error.__cause__ or error).__name__).inc()
             raise
         finally:
             metrics.QUERY_SECONDS.labels(query.name).observe(time.perf_counter() - started)
 
-    async def _ask(self, query: Query, values: tuple[object, ...]) -> list[Row]:
-        bound = self._statements[query].bind(values)
-        response = self._driver.execute_async(bound, execution_profile=READS if query.reads else WRITES)
+    async def _ask(self, query: Query, statement: Statement) -> list[Row]:
+        response = self._driver.execute_async(statement, execution_profile=READS if query.reads else WRITES)
         return await _Answer(response).rows
 
 
