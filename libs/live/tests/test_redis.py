@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from types import NoneType
 from typing import ClassVar
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
-from parley_kit.errors import Unavailable
+from parley_kit.errors import BadInput, Unavailable
 from parley_kit.settings import ConfigError
 from parley_live import Delta, End, Fenced, Rate
 from parley_live.redis import RedisLive, RedisSettings, open_redis
@@ -246,6 +247,23 @@ async def test_the_password_is_not_in_what_is_said(open_live: Open) -> None:
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1/0") as caught:
             await live.check()
         assert "secret" not in caught.value.message
+
+
+async def test_what_cannot_be_sent_is_refused_alone(server: RedisServer, open_live: Open) -> None:
+    """Half a surrogate pair in a key is BadInput for who sent it, and nothing to those who ask in the same turn."""
+    bad = "\ud800"
+    async with open_live(server.url) as live:
+        calls = (
+            live.end("good"),
+            live.take(bad, Rate(1, 1)),
+            live.read(bad, None, 0),
+            live.end(bad),
+            live.is_revoked(bad),
+            live.cancel(bad),
+            live.check(),
+        )
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [NoneType, *[BadInput] * 5, NoneType]
 
 
 async def test_an_ended_stream_fences(server: RedisServer, open_live: Open) -> None:

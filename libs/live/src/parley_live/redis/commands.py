@@ -11,7 +11,7 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
-from parley_kit.errors import Unavailable
+from parley_kit.errors import BadInput, Unavailable
 from parley_live.redis import metrics
 from parley_live.redis.connector import AWAY, Connector
 from parley_live.redis.scripts import Script
@@ -31,10 +31,15 @@ CLOSING = ConnectionError("closing")
 
 
 class _Command:
-    __slots__ = ("arguments", "reply")
+    """Packed by who asks, so that what cannot be sent is the trouble of nobody else in the pipeline."""
+
+    __slots__ = ("packed", "reply")
 
     def __init__(self, arguments: tuple[Argument, ...]) -> None:
-        self.arguments = arguments
+        try:
+            self.packed: bytes = pack_command(arguments)  # type: ignore[arg-type] # its stub says 1-tuple
+        except UnicodeEncodeError:
+            raise BadInput("not a key: half a surrogate pair cannot be sent", field="key") from None
         self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     def answer(self, value: object) -> None:
@@ -129,7 +134,7 @@ class _Lane:
 
     async def _deliver(self, pipeline: list[_Command]) -> None:
         connection = await self._connected()
-        packed = b"".join(pack_command(command.arguments) for command in pipeline)  # type: ignore[arg-type] # its stub says 1-tuple
+        packed = b"".join(command.packed for command in pipeline)
         await connection.send_packed_command(packed, check_health=False)
         for command in pipeline:
             try:

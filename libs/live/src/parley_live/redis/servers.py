@@ -49,7 +49,10 @@ class Servers:
     def of(self, key: str) -> Server:
         if len(self.all) == 1:
             return self.all[0]
-        return max(self.all, key=lambda server: blake2b(f"{server.name} {key}".encode(), digest_size=8).digest())
+        return max(
+            self.all,
+            key=lambda server: blake2b(f"{server.name} {key}".encode(errors="replace"), digest_size=8).digest(),
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -66,7 +66,7 @@ class RedisTokenStreams:
             raise BadInput("most must be at least 1", field="most")
         give_up = asyncio.get_running_loop().time() + timeout
         server = self._servers.of(generation_id)
-        with server.watches.watching(self._keys(generation_id)[0].encode()) as watch:
+        with server.watches.watching(self._stream(generation_id)) as watch:
             while True:
                 await watch.until_joined()
                 version, pushed = watch.version, watch.tail.after(start, most)
@@ -92,6 +92,12 @@ class RedisTokenStreams:
     async def _fetch(self, server: Server, generation_id: str, start: Position, most: int) -> Sequence[Entry]:
         keys = self._keys(generation_id)
         return codec.entries(await server.commands.evaluate(scripts.READ, *keys, start.born, start.index, most))
+
+    def _stream(self, generation_id: str) -> bytes:
+        try:
+            return self._keys(generation_id)[0].encode()
+        except UnicodeEncodeError:
+            raise BadInput("not the id of a generation", field="generation_id") from None
 
     def _keys(self, generation_id: str) -> tuple[str, str]:
         """The braces put both into one slot."""
