@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -40,14 +41,13 @@ async def test_kafka_keeps_what_it_acknowledged(tmp_path: Path) -> None:
 
 
 async def read_all(address: str) -> list[bytes]:
-    partition = TopicPartition(TOPIC, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=address)
+    consumer = AIOKafkaConsumer(TOPIC, bootstrap_servers=address, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        consumer.assign([partition])
+        partition = TopicPartition(TOPIC, 0)
         end = (await consumer.end_offsets([partition]))[partition]
-        await consumer.seek_to_beginning(partition)
-        return [(await consumer.getone()).value for _ in range(end)]
+        async with asyncio.timeout(30):
+            return [(await consumer.getone()).value for _ in range(end)]
     finally:
         await consumer.stop()
 

@@ -77,6 +77,9 @@ class Kafka:
             "group.initial.rebalance.delay.ms": 0,
             # A static member that was killed comes back within its session; below 6 s the broker refuses a session.
             "group.min.session.timeout.ms": 1000,
+            # After a kill, the node is taken back only once its former session has run out.
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
             "num.network.threads": 2,
             "num.io.threads": 4,
             "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
