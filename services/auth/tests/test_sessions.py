@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 
 from parley_auth.bootstrap import DATABASE_FILE, Core, open_core
 from parley_auth.domain.session import Session
+from parley_auth.handlers import upkeep
 from parley_auth.settings import AuthSettings
 from parley_kit.clock import ManualClock
 from parley_kit.errors import Unauthenticated, Unavailable
@@ -237,6 +238,37 @@ class TestAccessTokens:
         await core.upkeep.turn()
         with pytest.raises(Unauthenticated):
             await verifier.verify(session.access_token)
+
+
+async def test_a_hot_state_that_was_lost_is_made_good_within_seconds(
+    core: Core, session: Session, clock: ManualClock, live: MemoryLive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Redis is restarted: long before the next regular turn, and also when it was away in between."""
+    family, _ = await core.sessions._find(session.refresh_token)
+    await core.upkeep.turn()
+    await core.sessions.sign_out(session.refresh_token)
+    asked = asyncio.Event()
+
+    async def away(_token_id: str) -> bool:
+        asked.set()
+        raise Unavailable("away")
+
+    task = asyncio.create_task(core.upkeep.run())
+    with monkeypatch.context() as patch:
+        patch.setattr(live, "is_revoked", away)
+        await asyncio.sleep(0)
+        clock.advance(upkeep.WATCH_SECONDS)
+        await asyncio.wait_for(asked.wait(), 5)
+    restarted = MemoryLive(clock)
+    monkeypatch.setattr(live, "is_revoked", restarted.is_revoked)
+    monkeypatch.setattr(live, "revoke", restarted.revoke)
+    async with asyncio.timeout(5):
+        while not await live.is_revoked(family.id):
+            await asyncio.sleep(0.001)
+            clock.advance(0.1)
+    assert clock.monotonic() < upkeep.PERIOD_SECONDS / 2
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_upkeep_runs_every_minute(core: Core, session: Session, clock: ManualClock, live: MemoryLive) -> None:
