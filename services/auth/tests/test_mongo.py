@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from pymongo.errors import WriteError
@@ -17,6 +18,7 @@ from parley_auth.testing.families import NOW, SECOND, new_token
 from parley_auth.testing.users import new_account
 from parley_kit.ids import new_id
 from parley_kit.mongo import Mongo, migrate, open_mongo
+from parley_kit.waiting import until_available
 
 
 @pytest.fixture
@@ -48,23 +50,24 @@ class TestMongo(StoresContract):
 
 
 async def test_fifty_processes_agree_on_the_first_use(mongo_url: str, database: Mongo) -> None:
-    """Each on a connection of its own, as so many processes would be."""
+    """Each on a connection of its own, as so many processes would be; who is told to come again does."""
     family = Family(new_id(), new_id(), NOW)
     token = new_token(family)
     await MongoRefreshFamilies(database).start(family, token)
 
     async def use(count: int) -> object:
         async with open_mongo(mongo_url, database.name) as db:
-            redeemed = await MongoRefreshFamilies(db).redeem(token.digest, NOW + count * SECOND)
+            redeem = partial(MongoRefreshFamilies(db).redeem, token.digest, NOW + count * SECOND)
+            redeemed = await until_available("mongodb", redeem)
             return redeemed and redeemed.first_used_at
 
     assert len(set(await asyncio.gather(*map(use, range(50)))) - {None}) == 1
 
 
-async def test_of_fifty_ends_one_is_the_first(store: MongoRefreshFamilies) -> None:
+async def test_of_ends_at_once_one_is_the_first(store: MongoRefreshFamilies) -> None:
     family = Family(new_id(), new_id(), NOW)
     await store.start(family, new_token(family))
-    ends = await asyncio.gather(*(store.end(family.id, NOW + count * SECOND) for count in range(50)))
+    ends = await asyncio.gather(*(store.end(family.id, NOW + count * SECOND) for count in range(16)))
     assert ends.count(True) == 1
     (ended,) = await store.ended_since(NOW)
     assert ended == replace(family, ended_at=NOW + ends.index(True) * SECOND)
