@@ -13,7 +13,7 @@ from parley_conversation.ports import ChatLog
 from parley_conversation.settings import ConversationSettings
 from parley_kit.ids import new_id
 
-SCHEMA_SECONDS = 20
+SECONDS = 20
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def keyspace(driver: Session) -> Iterator[str]:
     """One for the run: a schema takes seconds, and each test has conversations of its own."""
     keyspace = new_keyspace()
     yield keyspace
-    driver.execute(f"DROP KEYSPACE IF EXISTS {keyspace}", timeout=SCHEMA_SECONDS)
+    driver.execute(f"DROP KEYSPACE IF EXISTS {keyspace}", timeout=SECONDS)
 
 
 @pytest.fixture

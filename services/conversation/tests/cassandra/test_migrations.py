@@ -18,7 +18,7 @@ from parley_kit.errors import Unavailable
 from parley_kit.ids import new_id
 from parley_kit.settings import ConfigError
 
-SCHEMA_SECONDS = 20
+SECONDS = 20
 ONE = Migration("0001_one", "-- a comment; with a semicolon\nCREATE TABLE IF NOT EXISTS one (id text PRIMARY KEY);\n")
 TWO = Migration("0002_two", "ALTER TABLE one ADD IF NOT EXISTS b text;\nALTER TABLE one ADD IF NOT EXISTS c text;")
 INSERT = "INSERT INTO {}.one (id, b, c) VALUES ('1', '2', '3')"
@@ -33,7 +33,7 @@ def target(cassandra: str, driver: Driver) -> Iterator[Target]:
     """A keyspace that is not there yet."""
     target = Target.parse(cassandra, f"test_{new_id().replace('-', '')}", "datacenter1", 1)
     yield target
-    driver.execute(f"DROP KEYSPACE IF EXISTS {target.keyspace}", timeout=SCHEMA_SECONDS)
+    driver.execute(f"DROP KEYSPACE IF EXISTS {target.keyspace}", timeout=SECONDS)
 
 
 def test_what_is_missing_is_applied_in_order(driver: Driver, target: Target) -> None:
@@ -41,7 +41,7 @@ def test_what_is_missing_is_applied_in_order(driver: Driver, target: Target) -> 
     for known in ([ONE], [ONE], [ONE, TWO], [ONE, TWO]):
         migrate(driver, target, known)
         assert _applied(driver, target) == {each.name: each.checksum for each in known}
-    driver.execute(INSERT.format(target.keyspace))
+    driver.execute(INSERT.format(target.keyspace), timeout=SECONDS)
 
 
 def test_the_keyspace_has_its_replication(driver: Driver, target: Target) -> None:
@@ -63,11 +63,11 @@ def test_a_migration_changed_afterwards_is_refused(driver: Driver, target: Targe
 def test_one_process_at_a_time_changes_the_schema(driver: Driver, target: Target) -> None:
     """The others are told to come again; the lock is released, also when a migration fails."""
     migrate(driver, target, [])
-    driver.execute(TAKE.format(target.keyspace))
+    driver.execute(TAKE.format(target.keyspace), timeout=SECONDS)
     with pytest.raises(Unavailable, match="another process"):
         migrate(driver, target, [ONE])
     assert _applied(driver, target) == {}
-    driver.execute(RELEASE.format(target.keyspace))
+    driver.execute(RELEASE.format(target.keyspace), timeout=SECONDS)
     with pytest.raises(Exception, match="nonsense"):
         migrate(driver, target, [Migration("0001_bad", "CREATE nonsense;")])
     migrate(driver, target, [ONE])
@@ -81,7 +81,7 @@ def test_the_lock_of_a_process_that_died_ends(driver: Driver, target: Target, mo
     class Spy(Migration):
         @property
         def statements(self) -> list[str]:
-            left.extend(row[0] for row in driver.execute(TIME_LEFT.format(target.keyspace)))
+            left.extend(row[0] for row in driver.execute(TIME_LEFT.format(target.keyspace), timeout=SECONDS))
             return []
 
     migrate(driver, target, [Spy("0001_spy", "")])
@@ -106,11 +106,11 @@ async def test_many_processes_may_start_at_once(cassandra: str, driver: Driver, 
 
 
 def _applied(driver: Driver, target: Target) -> dict[str, str]:
-    return dict(driver.execute(APPLIED.format(target.keyspace)))
+    return dict(driver.execute(APPLIED.format(target.keyspace), timeout=SECONDS))
 
 
 def _replication(driver: Driver, target: Target) -> dict[str, str]:
     query = "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = %s"
-    found = dict(driver.execute(query, [target.keyspace]).one()[0])
+    found = dict(driver.execute(query, [target.keyspace], timeout=SECONDS).one()[0])
     assert found.pop("class").endswith("NetworkTopologyStrategy")
     return found

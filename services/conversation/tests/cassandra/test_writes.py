@@ -19,6 +19,8 @@ from parley_conversation.testing.harness import message
 from parley_kit.ids import new_id
 
 NOW_US = 1_800_000_000_000_000
+SECONDS = 20
+"""For a look behind the adapter, on a machine that does other things too."""
 TABLES = ("messages", "buckets", "places", "children")
 
 
@@ -230,4 +232,5 @@ class _Broken:
 def _rows(driver: Driver, keyspace: str, conversation_id: str) -> list[int]:
     """How many rows each table has of the conversation."""
     query = "SELECT * FROM {}.{} WHERE conversation_id = %s ALLOW FILTERING"
-    return [len(list(driver.execute(query.format(keyspace, table), [conversation_id]))) for table in TABLES]
+    found = (driver.execute(query.format(keyspace, table), [conversation_id], timeout=SECONDS) for table in TABLES)
+    return [len(list(rows)) for rows in found]
