@@ -24,7 +24,7 @@ MOST_IN_FLIGHT = 256
 """More wait here, where they can be given up: a connection out of stream ids would block the event loop."""
 BATCH = 10
 """A node warns of more partitions than these in one batch."""
-PATIENCE_SECONDS = 1.8
+PATIENCE_SECONDS = 1.7
 """More than one request may take, less than the 2 s within which a caller is told."""
 
 
