@@ -14,9 +14,9 @@ CLIENT_OPTIONS = (
     *COMMON_OPTIONS,
     # A peer that hangs (paused, or behind a dead link) still has its connection: only its silence tells. Both together
     # are less than the 2 s in which a caller is told. (It is the ping's timeout that counts in gRPC 1.85.)
-    ("grpc.keepalive_time_ms", 900),
-    ("grpc.keepalive_timeout_ms", 900),
-    ("grpc.http2.ping_timeout_ms", 900),
+    ("grpc.keepalive_time_ms", 800),
+    ("grpc.keepalive_timeout_ms", 800),
+    ("grpc.http2.ping_timeout_ms", 800),
     # One attempt to connect, and the pauses between attempts.
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
