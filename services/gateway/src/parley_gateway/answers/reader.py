@@ -62,8 +62,8 @@ class AnswerReader:
 
     async def _ending(self, generation: types_pb2.Generation, cursor: Cursor) -> AsyncGenerator[Event, None]:
         if not generation.HasField("message_id"):
-            for news in cursor.drop(generation.attempt):  # it was lost with the stream, and nobody had stored it
-                yield news
+            for restart in cursor.drop(generation.attempt):  # it was lost with the stream, and nobody had stored it
+                yield restart
             yield Finished(generation, None)
             return
         message = await self._ask(self._source.message, generation.message_id)
