@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from parley_bus import DLQ_SUFFIX, Record
+from parley_bus import DLQ_SUFFIX, Consumer, Delivery, Record
 from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
 from parley_bus.kafka.producer import MAX_RECORD_BYTES
 from parley_kit.errors import BadInput, Unavailable
@@ -43,6 +43,16 @@ class Broker:
 
     async def restart(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self.process.restart)
+
+    async def pause(self) -> None:
+        """Returns once every thread has stopped: until then it may still answer."""
+        self.process.pause()
+        threads = Path(f"/proc/{self.process.pid}/task")
+        while True:
+            states = [(thread / "stat").read_text().rpartition(")")[2].split()[0] for thread in threads.iterdir()]
+            if set(states) == {"T"}:
+                return
+            await asyncio.sleep(0.01)
 
     def close(self) -> None:
         self.process.kill()
@@ -84,6 +94,18 @@ async def published(bus: KafkaBus, record: Record) -> None:
                 await asyncio.sleep(RETRY_SECONDS)
 
 
+async def collect(consumer: Consumer, count: int) -> list[Delivery]:
+    """The next deliveries, however often the broker is away meanwhile."""
+    held: list[Delivery] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(held) < count:
+            try:
+                held += await consumer.fetch(count - len(held), 1.0)
+            except Unavailable:
+                await asyncio.sleep(RETRY_SECONDS)
+    return held
+
+
 async def test_no_acknowledged_record_is_lost_through_kills(broker: Broker, bus: KafkaBus) -> None:
     """Two kills under load: every acknowledged record arrives, and of each key in the order of publishing."""
     done = asyncio.Event()
@@ -116,27 +138,23 @@ async def test_no_acknowledged_record_is_lost_through_kills(broker: Broker, bus:
 async def test_a_paused_broker_is_away_within_two_seconds(broker: Broker, bus: KafkaBus) -> None:
     await published(bus, Record("paused", "key", b"before"))
     async with bus.subscribe(["paused"], "group") as consumer:
-        async with asyncio.timeout(PATIENCE):
-            while not (held := await consumer.fetch(1, 1.0)):
-                pass
-        broker.process.pause()
+        (held,) = await collect(consumer, 1)
+        await broker.pause()
         try:
             await refused_in_time(bus.check())
-            await refused_in_time(bus.publish(Record("paused", "key", b"lost")))
-            await refused_in_time(bus.publish(Record("paused", "key", b"never sent")))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(refused_in_time(bus.publish(Record("paused", "key", b"lost"))))
+                await asyncio.sleep(0.2)  # now that is under way, and what follows waits behind it in the producer
+                tasks.create_task(refused_in_time(bus.publish(Record("paused", "key", b"never sent"))))
             await refused_in_time(bus.publish(Record("unheard-of", "key", b"lost")))
             await refused_in_time(consumer.fetch(1, 0.1))
         finally:
             broker.process.resume()
         await published(bus, Record("paused", "key", b"after"))
-        await consumer.settle(held[0])
+        await consumer.settle(held)
         values: list[bytes] = []
-        async with asyncio.timeout(PATIENCE):
-            while b"after" not in values:
-                try:
-                    values += [item.record.value for item in await consumer.fetch(9, 1.0)]
-                except Unavailable:
-                    await asyncio.sleep(RETRY_SECONDS)
+        while b"after" not in values:
+            values += [item.record.value for item in await collect(consumer, 1)]
         assert b"before" not in values
         assert b"never sent" not in values, "a producer that was given up goes on sending"
         await bus.check()
@@ -147,10 +165,8 @@ async def test_who_leaves_a_paused_broker_is_gone_within_four_seconds(broker: Br
     await published(bus, Record("left", "key", b"held"))
     async with AsyncExitStack() as stack:
         consumer = await stack.enter_async_context(bus.subscribe(["left"], "group"))
-        async with asyncio.timeout(PATIENCE):
-            while not await consumer.fetch(1, 1.0):
-                pass
-        broker.process.pause()
+        await collect(consumer, 1)
+        await broker.pause()
         started = time.monotonic()
         try:
             await stack.aclose()
@@ -158,13 +174,8 @@ async def test_who_leaves_a_paused_broker_is_gone_within_four_seconds(broker: Br
             assert not {it for it in map(repr, asyncio.all_tasks()) if "GroupCoordinator" in it or "Fetcher" in it}
         finally:
             broker.process.resume()
-    async with bus.subscribe(["left"], "group") as successor, asyncio.timeout(PATIENCE):
-        while True:
-            with suppress(Unavailable):
-                if batch := await successor.fetch(1, 1.0):
-                    break
-            await asyncio.sleep(RETRY_SECONDS)
-    assert batch[0].record.value == b"held"
+    async with bus.subscribe(["left"], "group") as successor:
+        assert [item.record.value for item in await collect(successor, 1)] == [b"held"]
 
 
 async def test_a_consumer_goes_on_after_the_broker_was_killed(broker: Broker, bus: KafkaBus) -> None:
@@ -172,35 +183,31 @@ async def test_a_consumer_goes_on_after_the_broker_was_killed(broker: Broker, bu
     for value in (b"0", b"1"):
         await published(bus, Record("gone", "key", value))
     async with bus.subscribe(["gone"], "group") as consumer:
-        held: list[bytes] = []
-        async with asyncio.timeout(PATIENCE):
-            while len(held) < 2:
-                held += [item.record.value for item in await consumer.fetch(2, 1.0)]
+        held = await collect(consumer, 2)
+        await consumer.settle(held[0])
         await broker.restart()
         await published(bus, Record("gone", "key", b"2"))
-        async with asyncio.timeout(PATIENCE):
-            while len(held) < 3:
-                try:
-                    held += [item.record.value for item in await consumer.fetch(2, 1.0)]
-                except Unavailable:
-                    await asyncio.sleep(RETRY_SECONDS)
-    assert held == [b"0", b"1", b"2"]
+        held += await collect(consumer, 1)
+        assert not await consumer.fetch(1, 1.0)
+    assert [item.record.value for item in held] == [b"0", b"1", b"2"]
 
 
 async def test_a_topic_that_was_deleted_is_made_again(broker: Broker, bus: KafkaBus) -> None:
+    """Its offsets begin at 0 again; a consumer that had read further reads them."""
     for _ in range(2):
         await published(bus, Record("deleted", "key", b"old"))
-    admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
-    await admin.start()
-    try:
-        await admin.delete_topics(["deleted"])
-    finally:
-        await admin.close()
-    await published(bus, Record("deleted", "key", b"new"))
-    async with bus.subscribe(["deleted"], "group") as consumer, asyncio.timeout(PATIENCE):
-        while not (batch := await consumer.fetch(1, 1.0)):
-            pass
-    assert batch[0].record.value == b"new"
+    async with bus.subscribe(["deleted"], "group") as consumer:
+        old = await collect(consumer, 2)
+        await consumer.settle(old[0])
+        admin = AIOKafkaAdminClient(bootstrap_servers=broker.address)
+        await admin.start()
+        try:
+            await admin.delete_topics(["deleted"])
+        finally:
+            await admin.close()
+        await published(bus, Record("deleted", "key", b"new"))
+        (new,) = await collect(consumer, 1)
+        assert (new.offset, new.record.value) == (0, b"new")
 
 
 async def test_all_opens_before_the_broker_is_there(tmp_path: Path) -> None:
@@ -213,14 +220,7 @@ async def test_all_opens_before_the_broker_is_there(tmp_path: Path) -> None:
             try:
                 await broker.start()
                 await published(bus, Record("early", "key", b"first"))
-                async with asyncio.timeout(PATIENCE):
-                    while True:
-                        try:
-                            if batch := await consumer.fetch(1, 1.0):
-                                break
-                        except Unavailable:
-                            await asyncio.sleep(RETRY_SECONDS)
-                assert batch[0].record.value == b"first"
+                assert [item.record.value for item in await collect(consumer, 1)] == [b"first"]
             finally:
                 broker.close()
 
@@ -230,12 +230,10 @@ async def test_a_record_over_the_cap_is_bad_input_and_one_at_the_cap_fits_the_de
         await bus.publish(Record("large", "key", bytes(MAX_RECORD_BYTES)))
     largest = Record("large", "key", bytes(MAX_RECORD_BYTES - 3))
     await published(bus, largest)
-    async with bus.subscribe(["large"], "group") as consumer, asyncio.timeout(PATIENCE):
-        while not (batch := await consumer.fetch(1, 1.0)):
-            pass
-        await consumer.reject(batch[0], "r" * 100_000, "BadInput")
-    async with bus.subscribe(["large" + DLQ_SUFFIX], "group") as undertaker, asyncio.timeout(PATIENCE):
-        while not (letters := await undertaker.fetch(1, 1.0)):
-            pass
-    assert letters[0].record.value == largest.value
-    assert letters[0].record.headers["dlq_error"] == "BadInput"
+    async with bus.subscribe(["large"], "group") as consumer:
+        (delivery,) = await collect(consumer, 1)
+        await consumer.reject(delivery, "r" * 100_000, "BadInput")
+    async with bus.subscribe(["large" + DLQ_SUFFIX], "group") as undertaker:
+        (letter,) = await collect(undertaker, 1)
+    assert letter.record.value == largest.value
+    assert letter.record.headers["dlq_error"] == "BadInput"

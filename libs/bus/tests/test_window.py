@@ -25,11 +25,12 @@ def test_the_position_is_the_lowest_unsettled(offsets: set[int], settled: set[in
     assert window.position == (min(owed) if owed else max(offsets) + 1 if offsets else None)
 
 
-@given(st.integers(0, 10), st.integers(0, 20))
-def test_what_is_delivered_again_is_handed_out_once(count: int, settled: int) -> None:
+@given(st.integers(1, 10), st.integers(0, 20), st.integers(0, 9))
+def test_what_is_delivered_again_is_handed_out_once(count: int, settled: int, committed: int) -> None:
     window = handed(*range(count))
     window.settle(settled)
-    assert not any(window.hand_out(offset) for offset in range(count))
+    window.reread()
+    assert not any(window.hand_out(offset) for offset in range(min(committed, count), count))
     assert window.hand_out(count)
 
 
@@ -50,8 +51,8 @@ def test_what_the_group_has_settled_meanwhile_is_no_longer_owed(committed: int, 
 
 
 def test_a_topic_made_anew_begins_anew() -> None:
+    """Kafka goes back without a rebalance: what was in hand has gone with the old topic."""
     window = handed(7, 8)
-    window.rebase(8)
     assert window.hand_out(0)
     assert window.position == 0
     assert not window.settle(8)

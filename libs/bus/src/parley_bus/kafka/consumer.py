@@ -23,6 +23,7 @@ log = get_logger(__name__)
 
 REACHED_SECONDS = 1.0
 """An answer of the brokers that is no older is taken for "they are there"."""
+FIRST_BACKOFF = 0.1
 LONGEST_BACKOFF = 2.0
 
 
@@ -48,6 +49,7 @@ class KafkaConsumer:
         self._windows: Windows = {}
         self._member: Member | None = None
         self._reason: str | None = None
+        self._backoff = FIRST_BACKOFF
         self._changed = asyncio.Event()
 
     async def fetch(self, most: int, timeout: float) -> Sequence[Delivery]:
@@ -64,7 +66,7 @@ class KafkaConsumer:
         return batch
 
     async def settle(self, delivery: Delivery) -> None:
-        """Committed within 100 ms, and before the partition is handed on."""
+        """Committed some 20 ms later, and before the partition is handed on."""
         window = self._windows.get(TopicPartition(delivery.record.topic, delivery.partition))
         if window is not None and window.settle(delivery.offset):
             metrics.SETTLED.labels(delivery.record.topic, self._group).inc()
@@ -78,23 +80,20 @@ class KafkaConsumer:
 
     async def run(self) -> None:
         """Be a member of the group until cancelled; then leave it."""
-        backoff = 0.1
         try:
             while True:
                 try:
                     await self._be_member()
                 except (KafkaError, Unavailable, OSError) as error:
-                    self._set(None, str(error) or type(error).__name__)
+                    self._failed(str(error) or type(error).__name__)
                     log.warning("kafka_membership_failed", group=self._group, error=repr(error))
                 except Exception as error:
-                    self._set(None, repr(error))
+                    self._failed(repr(error))
                     log.exception("kafka_membership_failed", group=self._group)
-                metrics.MEMBERS_REPLACED.labels(self._group).inc()
-                await asyncio.sleep(random.uniform(0, backoff))
-                backoff = min(2 * backoff, LONGEST_BACKOFF)
+                await asyncio.sleep(random.uniform(0, self._backoff))
         finally:
             self._windows.clear()
-            self._set(None, "the consumer is closed")
+            self._failed("the consumer is closed")
 
     async def joined_or_failed(self) -> None:
         """Until the first attempt to join has come to something."""
@@ -107,7 +106,8 @@ class KafkaConsumer:
         member = Member(self._settings, self._topics, self._group, self._instance, self._windows)
         try:
             await member.join()
-            self._set(member, None)
+            self._member, self._reason, self._backoff = member, None, FIRST_BACKOFF
+            self._changed.set()
             await member.serve()
         finally:
             self._member = None
@@ -134,6 +134,8 @@ class KafkaConsumer:
             pass
         return []
 
-    def _set(self, member: Member | None, reason: str | None) -> None:
-        self._member, self._reason = member, reason
+    def _failed(self, reason: str) -> None:
+        self._member, self._reason = None, reason
+        self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
         self._changed.set()
+        metrics.MEMBERS_REPLACED.labels(self._group).inc()

@@ -30,6 +30,8 @@ HEARTBEAT_MS = 800
 FETCH_WAIT_MS = 200
 FETCH_BYTES = 64 * 1024
 """Of a partition at a time: a partition with a long queue does not keep the others waiting, and memory stays small."""
+METADATA_MS = 10_000
+"""How late it may hear of partitions that were added, or of a topic that was made anew."""
 NEVER_MS = 2**31 - 1
 NOWHERE = TopicPartition("parley.nowhere", 0)
 
@@ -127,25 +129,25 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
             metrics.LAG.labels(topic, self._group).set(0)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        for window in self._windows.values():
+            window.reread()
         await self.commit()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """What stays keeps its window: Kafka delivers from the committed position, and what is in hand is left out."""
-        self._committed.clear()
-        for partition in tuple(self._windows):
-            committed = await self._committed_by_group(partition) if partition in assigned else None
-            if committed is None:
-                self._windows.pop(partition, None)
-            else:
-                self._windows[partition].rebase(committed)
-
-    async def _committed_by_group(self, partition: TopicPartition) -> int | None:
+        for partition in self._windows.keys() - assigned:
+            del self._windows[partition]
+        before, self._committed = self._committed, {}
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
-                committed: int | None = await self._consumer.committed(partition)
-        except (KafkaError, TimeoutError):
-            return None  # the window is given up: its records are delivered once more
-        return 0 if committed is None else committed
+                for partition in tuple(self._windows):
+                    committed = await self._consumer.committed(partition)
+                    if committed is not None:
+                        self._windows[partition].rebase(committed)
+                    elif partition in before:  # the topic was deleted and made anew
+                        del self._windows[partition]
+        except (KafkaError, TimeoutError) as error:  # at worst a position goes back, and records come twice
+            log.warning("committed_unknown", group=self._group, error=repr(error))
 
     def _due(self) -> dict[TopicPartition, int]:
         assigned = self._consumer.assignment()
@@ -188,8 +190,10 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
     async def _abandon(self) -> None:
         """End aiokafka's tasks by force: one that went on would keep partitions that nobody reads."""
         coordinator, fetcher = self._consumer._coordinator, self._consumer._fetcher
-        tasks = [coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task]
-        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
+        tasks: list[asyncio.Task[Any] | None] = []
+        if coordinator is not None:
+            tasks += [coordinator._coordination_task, coordinator._heartbeat_task, coordinator._commit_refresh_task]
+            tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
         alive = [task for task in tasks if task is not None]
         for task in alive:
             task.cancel()
@@ -214,4 +218,5 @@ def _new_consumer(settings: KafkaSettings, group: str, instance: str) -> AIOKafk
         fetch_max_wait_ms=FETCH_WAIT_MS,
         max_partition_fetch_bytes=FETCH_BYTES,
         retry_backoff_ms=200,
+        metadata_max_age_ms=METADATA_MS,
     )

@@ -10,4 +10,6 @@ SETTLED = Counter("parley_bus_settled_total", "Records settled.", ["topic", "gro
 REJECTED = Counter("parley_bus_rejected_total", "Records moved to the dead letters.", ["topic", "group"])
 LAG = Gauge("parley_bus_lag", "Records that wait or are not settled, in this member's partitions.", ["topic", "group"])
 PRODUCERS_REPLACED = Counter("parley_bus_producers_replaced_total", "Producers given up after an indefinite error.")
-MEMBERS_REPLACED = Counter("parley_bus_members_replaced_total", "Consumers that had to join anew.", ["group"])
+MEMBERS_REPLACED = Counter(
+    "parley_bus_members_replaced_total", "Memberships that failed, could not begin, or were closed.", ["group"]
+)

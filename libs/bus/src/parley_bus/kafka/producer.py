@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -137,7 +138,10 @@ async def _dispose(producer: Any) -> None:
             for connection in tuple(producer.client._conns.values()):
                 connection.close()
             await producer._sender.close()
-            producer._message_accumulator.fail_all(KafkaConnectionError("the producer was given up"))
+            queued = producer._message_accumulator
+            queued.fail_all(KafkaConnectionError("the producer was given up"))
+            for batch in [*chain(*queued._batches.values()), *queued._pending_batches]:
+                batch._drain_waiter.exception()  # seen: those who wait for a place in it have given up too
             await producer.stop()
     except (KafkaError, TimeoutError, OSError) as error:
         log.warning("kafka_producer_not_closed", error=repr(error))
