@@ -105,6 +105,15 @@ class History:
             for generation in dict.fromkeys(it.generation for it in send.acknowledged):
                 yield generation, send
 
+    def broken_between(self, start: float, end: float) -> float:
+        """Seconds of it in which at least one thing was broken."""
+        seconds, until = 0.0, start
+        for fault in sorted(self.faults, key=lambda it: it.start):
+            since, till = max(fault.start, until), min(fault.end, end)
+            if till > since:
+                seconds, until = seconds + till - since, till
+        return seconds
+
     def states(self, generation: str) -> list[Json]:
         """What each gateway says of it in the end."""
         return [final.generations[generation] for final in self.finals if generation in final.generations]

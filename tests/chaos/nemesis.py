@@ -29,7 +29,7 @@ NETWORK: Mapping[str, Callable[[Proxy], None]] = {
 GAP_SECONDS = (0.5, 3.0)
 NETWORK_SECONDS = (1.0, 8.0)
 POLL_SECONDS = 0.05
-RETURN_SECONDS = 90.0
+RETURN_SECONDS = 300.0
 FLUSH_SECONDS = 2.0
 
 
@@ -38,6 +38,10 @@ class Stage(Protocol):
 
     def pid(self, name: str) -> int:
         """The process `name`, such as worker-1 or kafka. Raises OSError while it has none."""
+        ...
+
+    def port_of(self, name: str) -> int:
+        """Where it listens once it is of use."""
         ...
 
 
@@ -118,16 +122,19 @@ class Nemesis:
             self._broken.discard(step.target)
 
     async def _end(self, target: str, number: signal.Signals) -> None:
-        """And wait until the supervisor has started another."""
+        """And wait until the supervisor has started another, and that listens."""
         pid = self._stage.pid(target)
         os.kill(pid, number)
         async with asyncio.timeout(RETURN_SECONDS):
-            while not self._returned(target, pid):  # noqa: ASYNC110 - the pid file of another process has no event
+            while not await self._returned(target, pid):  # noqa: ASYNC110 - another process has no event for it
                 await asyncio.sleep(POLL_SECONDS)
 
-    def _returned(self, target: str, pid: int) -> bool:
+    async def _returned(self, target: str, pid: int) -> bool:
         with suppress(OSError, ValueError):
-            return self._stage.pid(target) != pid
+            if self._stage.pid(target) != pid:
+                _, writer = await asyncio.open_connection("127.0.0.1", self._stage.port_of(target))
+                writer.close()
+                return True
         return False
 
     async def _pause(self, target: str) -> None:

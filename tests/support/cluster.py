@@ -34,7 +34,11 @@ class Cluster(Platform):
         return int((self.data_dir / "run" / f"{name}.pid").read_text())
 
     def port_of(self, name: str) -> int:
-        """Where the server or service `name` listens. Raises OSError before the cluster has chosen it."""
+        """Where the server or service `name` listens, a worker for probes. Raises OSError before that is chosen."""
+        kind, _, number = name.partition("-")
+        if kind == "gateway":
+            return self.port + int(number) - 1
+        name = f"{name}-health" if kind == "worker" else name
         return int(json.loads((self.data_dir / "run" / "ports.json").read_text())[name])
 
     def signal(self, name: str, number: signal.Signals) -> None:

@@ -64,6 +64,14 @@ async def test_a_duplicate_key_and_a_bug_stay_what_they_are(db: Mongo) -> None:
         await db.things.update_one({"_id": 1}, {"$nonsense": {"x": 1}})
 
 
+async def test_a_wait_that_pymongo_cuts_off_is_no_bug() -> None:
+    """As `make chaos` saw it: its condition then says that its lock is not held."""
+    with pytest.raises(Unavailable), mongo_errors():
+        raise RuntimeError("cannot wait on un-acquired lock")
+    with pytest.raises(RuntimeError, match="ours"), mongo_errors():
+        raise RuntimeError("a bug of ours")
+
+
 async def test_what_is_written_is_of_the_majority(db: Mongo) -> None:
     """Whatever the URL leaves out."""
     assert db.write_concern.document == {"w": "majority", "j": True}

@@ -20,7 +20,7 @@ def check(history: History) -> Iterator[str]:
     for generation, send in history.generations():
         yield from _one_state(generation, history.states(generation), told.get(generation, []))
         for state in history.states(generation)[:1]:
-            yield from _in_time(generation, state, history)
+            yield from _in_time(generation, state, send, history)
             yield from _for_a_reason(generation, state, send, history)
 
 
@@ -37,11 +37,14 @@ def _one_state(generation: str, states: list[Json], ends: list[Json]) -> Iterato
         yield f"R2 generation {generation} was said to be {said} and is {states[0]['state']}"
 
 
-def _in_time(generation: str, state: Json, history: History) -> Iterator[str]:
+def _in_time(generation: str, state: Json, send: Send, history: History) -> Iterator[str]:
+    """Past the deadline counts only the time in which nothing was broken: a store that is away cannot be told."""
     if state["finished"] is None:
         return
     took = lifetime(state)
-    if took > history.deadline + history.grace:
+    due = send.acknowledged[0].time + history.deadline
+    excused = history.broken_between(due, send.acknowledged[0].time + took)
+    if took - excused > history.deadline + history.grace:
         yield f"R2 generation {generation} took {took:.1f} s, over its deadline of {history.deadline:.0f} s"
     if state["state"] == "EXPIRED" and took < history.deadline - SLACK_SECONDS:
         yield f"R2 generation {generation} expired after {took:.1f} s, before its deadline"

@@ -74,6 +74,11 @@ def mongo_errors() -> Iterator[None]:
         if not _away(error):
             raise
         raise Unavailable(f"MongoDB is away: {type(error).__name__}") from error
+    except RuntimeError as error:
+        # What PyMongo's condition says when its wait for a server is cut short by the end of the call's time.
+        if "un-acquired lock" not in str(error):
+            raise
+        raise Unavailable("MongoDB is away: no server in time") from error
 
 
 def _away(error: PyMongoError) -> bool:
