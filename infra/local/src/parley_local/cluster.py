@@ -88,5 +88,6 @@ def plan(settings: ClusterSettings, gateways: int, workers: int) -> Cluster:
 def refuse_second(layout: Layout, found: set[int]) -> None:
     """Raises ConfigError while processes of the data folder's cluster live."""
     if found:
-        pids = ", ".join(map(str, sorted(found)[:3]))
-        raise ConfigError(f"a cluster runs on {layout.data_dir} already (process {pids}); make cluster-down ends it")
+        raise ConfigError(
+            f"a cluster runs on {layout.data_dir} already (process {min(found)}); make cluster-down ends it"
+        )
