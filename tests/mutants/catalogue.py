@@ -227,7 +227,15 @@ MUTANTS = (
         f"{CONVERSATION}/handlers/sends.py",
         "return await newest_leaf(self._stores.chat_log, conversation_id) if repaired else newest",
         "return newest",
-        (f"{CONVERSATION_TESTS}/test_life_cycle.py", f"{CONVERSATION_TESTS}/test_generations.py"),
+        (f"{CONVERSATION_TESTS}/test_order.py",),
+    ),
+    Mutant(
+        "order",
+        "a message that was owed, and paid while the next looks for its parent, is not passed over",
+        f"{CONVERSATION}/handlers/sends.py",
+        "if command.parent_id is None and _is_gap(parent, seq):",
+        "if False:",
+        (f"{CONVERSATION_TESTS}/test_order.py",),
     ),
     Mutant(
         "R6",

@@ -99,6 +99,9 @@ class SendHandlers:
                 return await self._repeated(known)
             _, parent = await both(self._admission.check(owner_id), self._parent(owner_id, command))
             siblings, seq = await both(self._siblings(conversation.id, parent), self._reserve(conversation.id, 2))
+            if command.parent_id is None and _is_gap(parent, seq):
+                parent = next(iter(await self._stores.chat_log.before(conversation.id, seq, 1)), None)
+                siblings = await self._siblings(conversation.id, parent)
             question = self._new_question(conversation, command.content, parent, seq)
             draft = self._draft(conversation, command, question, question.seq + 1)
             draft = replace(draft, outbox=(AppendMessage(new_id(), question), *draft.outbox))
@@ -218,6 +221,13 @@ class SendHandlers:
             entitle = self._stores.conversations.entitle(conversation.id, derive_title(content))
             works.append(_attempt("not_entitled", generation, entitle))
         await gather_all(works)
+
+
+def _is_gap(parent: Message | None, seq: int) -> bool:
+    """Whether seqs between the two are unaccounted for: perhaps a message was owed to the log when its newest was read,
+    and paid when the debts were. Each send takes two seqs, its own and its answer's, which may still be in the making.
+    """
+    return seq - (parent.seq if parent else -1) > 2
 
 
 async def _attempt(otherwise: str, generation: Generation, work: Awaitable[None]) -> None:
