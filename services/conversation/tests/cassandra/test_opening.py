@@ -93,10 +93,10 @@ async def test_a_stop_ends_the_wait_for_a_server(settings: ConversationSettings)
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    """The highest bucket of the conversations used last."""
+    """The highest seq of the conversations used last."""
     heads = Heads(2)
-    for conversation_id, bucket in (("a", 1), ("b", 2), ("a", 0), ("c", 3)):
-        heads.rise(conversation_id, bucket)
+    for conversation_id, seq in (("a", 1), ("b", 2), ("a", 0), ("c", 3)):
+        heads.rise(conversation_id, seq)
     assert [heads.get(each) for each in "abc"] == [1, None, 3]
     heads.forget("a")
     heads.forget("a")

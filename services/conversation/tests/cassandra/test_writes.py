@@ -156,6 +156,27 @@ async def test_the_newest_page_of_a_long_chat_costs_one_round_trip(session: Coun
     session.asked.clear()
     assert await log.before(conversation_id, made[40].seq + 1, 1) == [made[40]]
     assert session.asked == ["get_page"]
+    made.append(message(conversation_id, 40 * 5_000))
+    await log.append(made[-1])
+    session.asked.clear()
+    assert await log.before(conversation_id, None, 1) == made[-1:]
+    assert sorted(session.asked) == ["get_buckets", "get_page"]
+    made.append(message(conversation_id, 40 * 5_000 + 1))
+    await log.append(made[-1])
+    session.asked.clear()
+    assert await log.before(conversation_id, None, 2) == made[:-3:-1]
+    assert sorted(session.asked) == ["get_buckets", "get_page"]
+
+
+async def test_the_newest_page_right_behind_a_border_is_read_at_once(session: CountingSession) -> None:
+    """From the last bucket and the one before side by side, also by a process that has just looked."""
+    log, conversation_id = CassandraChatLog(session, MirroredClock()), new_id()
+    made = [message(conversation_id, seq) for seq in range(9_990, 10_001)]
+    await asyncio.gather(*map(log.append, made))
+    for reader in (log, other := CassandraChatLog(session, MirroredClock()), other):
+        session.asked.clear()
+        assert await reader.before(conversation_id, None, 5) == made[:-6:-1]
+    assert sorted(session.asked) == ["get_buckets", "get_page", "get_page"]
 
 
 async def test_a_page_of_very_long_messages_is_shorter(chat_log: ChatLog) -> None:

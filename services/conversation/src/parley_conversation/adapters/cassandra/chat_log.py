@@ -15,7 +15,6 @@ from itertools import chain
 from typing import TypeVar
 
 from parley_conversation.adapters.cassandra.codec import (
-    BUCKET,
     MirroredClock,
     bucket_of,
     from_message,
@@ -61,9 +60,10 @@ class CassandraChatLog:
     async def append(self, message: Message) -> None:
         async with patience():
             bucket, at = bucket_of(message.seq), self._clock.next()
-            if self._heads.get(message.conversation_id) != bucket:
+            known = self._heads.get(message.conversation_id)
+            if known is None or bucket_of(known) != bucket:
                 await self._session.run(PUT_BUCKET, message.conversation_id, bucket, at)
-                self._heads.rise(message.conversation_id, bucket)
+            self._heads.rise(message.conversation_id, message.seq)
             await gather_all(self._write(message, bucket, at))
 
     def _write(self, message: Message, bucket: int, at: int) -> Iterable[Awaitable[object]]:
@@ -99,28 +99,27 @@ class CassandraChatLog:
         return found[:most]
 
     async def _newest(self, conversation_id: str, most: int) -> tuple[list[Message], int]:
-        """The newest messages of the highest bucket, and its number.
+        """What lies in the highest bucket, and the lowest that was read.
 
-        The highest bucket known here is read while the true one is looked up: another process may have begun it.
+        What this process knows to be the highest is read while the true one is looked up: another may have begun it.
         """
-        guess = self._heads.get(conversation_id) or 0
+        guess = _span(self._heads.get(conversation_id) or 0, most)
         buckets, found = await both(
             self._buckets(conversation_id, bucket_of(ABOVE_ALL), 1),
-            self._page(conversation_id, [guess], ABOVE_ALL, most),
+            self._page(conversation_id, guess, ABOVE_ALL, most),
         )
         head = buckets[0] if buckets else 0
-        if buckets:
-            self._heads.rise(conversation_id, head)
-        if head != guess:
-            found = await self._page(conversation_id, [head], ABOVE_ALL, most)
-        return found, head
+        if head != guess[0]:
+            guess = range(head, max(head - 2, -1), -1)
+            found = await self._page(conversation_id, guess, ABOVE_ALL, most)
+        if found:
+            self._heads.rise(conversation_id, found[0].seq)
+        return found, guess[-1]
 
     async def _below(self, conversation_id: str, border: int, most: int) -> tuple[list[Message], int]:
-        """What lies right below the border, and the lowest bucket that was read: two where the page spans both."""
-        bucket = bucket_of(border - 1)
-        lowest = bucket - 1 if bucket and border - bucket * BUCKET < most else bucket
-        buckets = range(bucket, lowest - 1, -1)
-        return await self._page(conversation_id, buckets, border, most), lowest
+        """What lies right below the border, and the lowest bucket that was read."""
+        buckets = _span(border - 1, most)
+        return await self._page(conversation_id, buckets, border, most), buckets[-1]
 
     async def _page(self, conversation_id: str, buckets: Sequence[int], border: int, most: int) -> list[Message]:
         """Up to `most` of each bucket, read side by side."""
@@ -167,6 +166,11 @@ class CassandraChatLog:
     async def delete(self, conversation_id: str) -> None:
         self._heads.forget(conversation_id)
         await delete_conversation(self._session, conversation_id)
+
+
+def _span(top: int, most: int) -> range:
+    """The buckets of `most` seqs without gaps, `top` the highest: the highest bucket first."""
+    return range(bucket_of(top), bucket_of(max(top - most + 1, 0)) - 1, -1)
 
 
 def _by_bucket(seqs: Iterable[int]) -> Mapping[int, list[int]]:
