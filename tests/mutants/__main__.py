@@ -32,7 +32,11 @@ def main() -> None:
     if options.table:
         print("\n".join(table(MUTANTS)))
         return
-    chosen = [it for it in MUTANTS if options.only.lower() in f"{it.promise} {it.guard} {it.file}".lower()]
+    chosen = [
+        it
+        for it in MUTANTS
+        if it.chaos == options.chaos and options.only.lower() in f"{it.promise} {it.guard} {it.file}".lower()
+    ]
     with tempfile.TemporaryDirectory(prefix="parley-mutants-") as folder, _served(chosen, Path(folder)) as environment:
         tree = Tree(Path(folder) / "tree")
         tree.fill()
@@ -76,6 +80,7 @@ def _served(mutants: Sequence[Mutant], folder: Path) -> Iterator[dict[str, str]]
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument("--only", default="", help="those whose promise, guard or file holds these words")
+    parser.add_argument("--chaos", action="store_true", help="those that the fault harness has to notice: minutes each")
     parser.add_argument("--table", action="store_true", help="print the table of docs/reliability.md")
     return parser.parse_args()
 

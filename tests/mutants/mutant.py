@@ -13,7 +13,7 @@ class Outdated(ValueError):
 class Mutant:
     """guard: what holds `promise`, in words. old is replaced by new in `file`; `tests`: arguments of pytest.
 
-    servers: those of the real servers that the tests need.
+    servers: those of the real servers that the tests need. chaos: the test is the fault harness, which takes minutes.
     """
 
     promise: str
@@ -23,6 +23,7 @@ class Mutant:
     new: str
     tests: tuple[str, ...]
     servers: tuple[str, ...] = ()
+    chaos: bool = False
 
     def apply(self, text: str) -> str:
         """The file without the guard. Raises Outdated."""
