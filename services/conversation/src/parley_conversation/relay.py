@@ -11,7 +11,7 @@ from dataclasses import replace
 from parley_conversation.branch import ancestry
 from parley_conversation.catalogue import Catalogue
 from parley_conversation.domain.context import assemble, room
-from parley_conversation.domain.conversation import Conversation, Message
+from parley_conversation.domain.conversation import Conversation
 from parley_conversation.domain.generation import (
     AppendMessage,
     Debt,
@@ -55,7 +55,7 @@ class Relay:
         stored = generation.answer_stored
         for debt in generation.outbox:
             if isinstance(debt, AppendMessage):
-                await self._append(debt.message)
+                await self._stores.chat_log.append(debt.message)
                 stored = stored or _is_answer(generation, debt)
         return replace(generation, answer_stored=stored)
 
@@ -70,13 +70,11 @@ class Relay:
             await self.store(generation)
         return bool(indebted)
 
-    async def _append(self, message: Message) -> None:
-        await gather_all([self._stores.chat_log.append(message), self._stores.conversations.index(message)])
-
     async def _pay(self, generation: Generation, conversation: Conversation, debt: Debt) -> None:
         match debt:
             case AppendMessage(message=message):
-                await self._facts.message_appended(message, generation.owner_id)
+                told = self._facts.message_appended(message, generation.owner_id)
+                await gather_all([self._stores.conversations.index(message), told])
             case RequestInference():
                 await self._request(generation, conversation, debt)
             case EndStream():
