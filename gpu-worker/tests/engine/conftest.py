@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from parley_worker.core import FinishReason
 from parley_worker.engine.runner import Runner
+from parley_worker.models.decoder import Decoder
 from parley_worker.models.loader import load_model
 from parley_worker.scheduler.request import Request
 from parley_worker.scheduler.scheduler import Scheduler
@@ -41,8 +42,42 @@ def make_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def write_checkpoint(folder: Path, seed: int = 0, **config: Any) -> Path:
-    """A random Llama with a byte-level tokenizer and a chat template."""
+class Oracle:
+    """transformers' own answers from a folder, in float32."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        parameters = getattr(self._model.config, "rope_parameters", None) or {}
+        # A model with dynamic rope goes on with the frequencies of the longest sequence that it has met.
+        self._remembers = parameters.get("rope_type") == "dynamic"
+
+    def answer(self, prompt: Iterable[int], max_tokens: int, *, eos: int | None = None, **settings: Any) -> list[int]:
+        if self._remembers:
+            self._model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32)
+        ids = torch.tensor([list(prompt)])
+        answer = self._model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=max_tokens,
+            eos_token_id=eos,
+            pad_token_id=0,
+            **settings,
+        )
+        return [int(token) for token in answer[0, ids.shape[1] :]]
+
+
+def write_checkpoint(
+    folder: Path,
+    seed: int = 0,
+    *,
+    architecture: str = "llama",
+    file_dtype: torch.dtype = torch.float32,
+    shard_size: str = "5GB",
+    **config: Any,
+) -> Path:
+    """A random model with a byte-level tokenizer and a chat template."""
     tokenizer = make_tokenizer()
     sizes: dict[str, Any] = {
         "hidden_size": 48,
@@ -54,14 +89,17 @@ def write_checkpoint(folder: Path, seed: int = 0, **config: Any) -> Path:
         "vocab_size": tokenizer.get_vocab_size(),
         "eos_token_id": tokenizer.token_to_id("<|end|>"),
         "bos_token_id": None,
+        "pad_token_id": None,
         "initializer_range": 0.3,
     }
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(LlamaConfig(**{**sizes, **config}))
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **{**sizes, **config}))
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             torch.nn.init.normal_(parameter, std=0.3)
-    model.save_pretrained(folder)
+        elif name.endswith("norm.weight"):
+            torch.nn.init.uniform_(parameter, 0.5, 1.5)
+    model.to(file_dtype).save_pretrained(folder, max_shard_size=shard_size)
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": TEMPLATE, "eos_token": "<|end|>"}))
     return folder
@@ -93,6 +131,11 @@ def new_checkpoint(tmp_path: Path) -> Callable[..., Path]:
     return lambda **config: write_checkpoint(tmp_path / "checkpoint", **config)
 
 
+@pytest.fixture(scope="session")
+def new_oracle() -> type[Oracle]:
+    return Oracle
+
+
 @pytest.fixture
 def drive() -> Drive:
     """Runs a model on requests, each of which arrives before the step of its key, until all are answered."""
@@ -105,9 +148,12 @@ def drive() -> Drive:
         window: int = 160,
         budget: int = 512,
         dtype: torch.dtype = torch.float32,
+        spoil: Callable[[Decoder], None] = lambda model: None,
     ) -> Answers:
         scheduler = Scheduler(slots, window, budget)
-        runner = Runner(load_model(folder, dtype, torch.device("cpu")), slots, window)
+        model = load_model(folder, dtype, torch.device("cpu"))
+        spoil(model)
+        runner = Runner(model, slots, window)
         answers: Answers = {}
         step_number = 0
         while step_number <= max(arrivals) or not scheduler.idle:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaForCausalLM
 
 from parley_worker.core import FinishReason
+from parley_worker.models.decoder import Decoder
 from parley_worker.scheduler.request import Request, Sampling
 
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
@@ -38,29 +37,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-class Oracle:
-    """transformers' own answers."""
-
-    def __init__(self, folder: Path) -> None:
-        self._model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-
-    def answer(self, prompt: Iterable[int], max_tokens: int, *, eos: int | None = None, **settings: Any) -> list[int]:
-        ids = torch.tensor([list(prompt)])
-        answer = self._model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=max_tokens,
-            eos_token_id=eos,
-            pad_token_id=0,
-            **settings,
-        )
-        return [int(token) for token in answer[0, ids.shape[1] :]]
-
-
 @pytest.fixture(scope="module")
-def oracle(checkpoint: Path) -> Oracle:
-    return Oracle(checkpoint)
+def oracle(checkpoint: Path, new_oracle: Any) -> Any:
+    return new_oracle(checkpoint)
 
 
 def make_requests(count: int, sampling: Sampling = GREEDY) -> list[Request]:
@@ -75,20 +54,20 @@ def make_requests(count: int, sampling: Sampling = GREEDY) -> list[Request]:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_answer_of_a_mixed_batch_is_that_of_generate(
-    new_checkpoint: Callable[..., Path], drive: Any, shape: str
+    new_checkpoint: Callable[..., Path], new_oracle: Any, drive: Any, shape: str
 ) -> None:
     folder = new_checkpoint(**SHAPES[shape])
     requests = make_requests(10)
     # More requests than slots, arriving in waves, with prompts cut into pieces by a small budget.
     arrivals = {0: requests[:3], 2: requests[3:4], 5: requests[4:8], 30: requests[8:]}
     answers = drive(folder, arrivals, slots=4, budget=24)
-    oracle = Oracle(folder)
+    oracle = new_oracle(folder)
     for request in requests:
         assert answers[request.id] == (oracle.answer(request.token_ids, request.max_tokens), FinishReason.LENGTH)
 
 
-def test_repetition_penalty_counts_the_prompt_as_generate_does(checkpoint: Path, drive: Any, oracle: Oracle) -> None:
-    requests = make_requests(4, Sampling(0.0, 0, 1.0, 1.4, 0))
+def test_repetition_penalty_counts_the_prompt_as_generate_does(checkpoint: Path, drive: Any, oracle: Any) -> None:
+    requests = make_requests(8, Sampling(0.0, 0, 1.0, 1.4, 0))
     answers = drive(checkpoint, {0: requests})
     for request in requests:
         expected = oracle.answer(request.token_ids, request.max_tokens, repetition_penalty=1.4)
@@ -97,20 +76,20 @@ def test_repetition_penalty_counts_the_prompt_as_generate_does(checkpoint: Path,
     assert answers[longest.id][0] != oracle.answer(longest.token_ids, longest.max_tokens)
 
 
-def test_an_end_token_ends_the_answer_and_is_its_last_token(checkpoint: Path, drive: Any, oracle: Oracle) -> None:
+def test_an_end_token_ends_the_answer_and_is_its_last_token(checkpoint: Path, drive: Any, oracle: Any) -> None:
     prompt = (5, 6, 7)
     end = oracle.answer(prompt, 20)[10]
     answers = drive(checkpoint, {0: [Request("0", prompt, 0, 20, frozenset({end}), GREEDY)]})
     assert answers["0"] == (oracle.answer(prompt, 20, eos=end), FinishReason.STOP)
 
 
-def test_the_window_ends_an_answer(checkpoint: Path, drive: Any, oracle: Oracle) -> None:
+def test_the_window_ends_an_answer(checkpoint: Path, drive: Any, oracle: Any) -> None:
     prompt = tuple(range(1, 151))
     answers = drive(checkpoint, {0: [Request("0", prompt, 0, 1000, frozenset(), GREEDY)]})
     assert answers["0"] == (oracle.answer(prompt, 10), FinishReason.LENGTH)
 
 
-def test_an_answer_goes_on_where_an_earlier_attempt_stopped(checkpoint: Path, drive: Any, oracle: Oracle) -> None:
+def test_an_answer_goes_on_where_an_earlier_attempt_stopped(checkpoint: Path, drive: Any, oracle: Any) -> None:
     prompt, expected = (5, 6, 7), oracle.answer((5, 6, 7), 24)
     resumed = Request("0", prompt + tuple(expected[:9]), 9, 24, frozenset(), GREEDY)
     assert drive(checkpoint, {0: [resumed]})["0"] == (expected[9:], FinishReason.LENGTH)
@@ -118,22 +97,22 @@ def test_an_answer_goes_on_where_an_earlier_attempt_stopped(checkpoint: Path, dr
 
 @pytest.mark.parametrize("poisoned_at", [0, 1])
 def test_scores_that_are_not_finite_fail_their_request_alone(
-    new_checkpoint: Callable[..., Path], drive: Any, poisoned_at: int
+    new_checkpoint: Callable[..., Path], new_oracle: Any, drive: Any, poisoned_at: int
 ) -> None:
     """A short request decodes in the slot that the poisoned one left, padded to the length of a long neighbour."""
     folder = new_checkpoint()
     long = Request("long", tuple(range(80)), 0, 40, frozenset(), GREEDY)
     short = Request("short", (3, 4), 0, 20, frozenset(), GREEDY)
-    oracle = Oracle(folder)
+    oracle = new_oracle(folder)
     expected = {request.id: oracle.answer(request.token_ids, request.max_tokens) for request in (long, short)}
-    poison = 283
-    model = LlamaForCausalLM.from_pretrained(folder)
-    with torch.no_grad():
-        model.model.embed_tokens.weight[poison] = float("nan")
-    model.save_pretrained(folder)
+    poison = next(token for token in range(80, 280) if not any(token in answer for answer in expected.values()))
+
+    def spoil(model: Decoder) -> None:
+        model.weights.embedding[poison] = float("nan")
+
     bad = Request("bad", (1, 2, poison, *range(60)), 0, 30, frozenset(), GREEDY)
     first = [bad, long] if poisoned_at == 0 else [long, bad]
-    answers = drive(folder, {0: first, 1: [short]}, slots=2, budget=40)
+    answers = drive(folder, {0: first, 1: [short]}, slots=2, budget=40, spoil=spoil)
     assert answers.pop("bad") == ([], None)
     assert {name: tokens for name, (tokens, _) in answers.items()} == expected
 

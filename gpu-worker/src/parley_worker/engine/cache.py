@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Ordered
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 from torch import Tensor
 
-from parley_worker.models.llama import Llama
+from parley_worker.models.decoder import Decoder
 from parley_worker.scheduler.step import Clear, Move, Segment
 
 
@@ -18,11 +19,12 @@ class SlotCache:
     Whatever a slot holds is finite: padding is masked by a weight of zero, and zero times infinity is not zero.
     """
 
-    def __init__(self, model: Llama, slots: int, window: int) -> None:
+    def __init__(self, model: Decoder, slots: int, window: int) -> None:
         config = model.config
         shape = (config.layers, slots, config.kv_heads, window, config.head_dim)
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self.values = torch.zeros_like(self.keys)
+        self.attention_windows = config.attention_windows
 
     def edit(self, edit: Move | Clear) -> None:
         for tensor in (self.keys, self.values):
@@ -46,40 +48,78 @@ class SlotAttention:
         slots = torch.tensor([segment.slot for segment in segments], device=device)
         lengths = torch.tensor([segment.length for segment in segments], device=device)
         self._places = _places(cache, slots.repeat_interleave(lengths), positions)
-        self._reach = max((segment.start + 1 for segment in segments[: self._singles]), default=0)
-        self._mask = self._padding_mask(segments[: self._singles], device)
-        dense = all(segment.slot == row for row, segment in enumerate(segments[: self._singles]))
+        singles = segments[: self._singles]
+        dense = all(segment.slot == row for row, segment in enumerate(singles))
         self._slots: Tensor | slice = slice(self._singles) if dense else slots[: self._singles]
+        windows = set(cache.attention_windows)
+        self._single_spans = {window: _span_of_singles(singles, window, device) for window in windows if singles}
+        self._chunk_spans = {
+            window: [_span_of_chunk(segment, window, device) for segment in self._chunks] for window in windows
+        }
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """See `Attention`."""
         keys, values = self._cache.keys[layer], self._cache.values[layer]
+        window = self._cache.attention_windows[layer]
         head_dim = key.shape[-1]
         keys.view(-1, head_dim).index_copy_(0, self._places, key.reshape(-1, head_dim))
         values.view(-1, head_dim).index_copy_(0, self._places, value.reshape(-1, head_dim))
-        parts = [self._attend_singles(query[: self._singles], keys, values)] if self._singles else []
+        parts = []
+        if self._singles:
+            parts.append(self._attend_singles(self._single_spans[window], query[: self._singles], keys, values))
         row = self._singles
-        for segment in self._chunks:
-            parts.append(_attend_chunk(segment, query[row : row + segment.length], keys, values))
+        for segment, span in zip(self._chunks, self._chunk_spans[window], strict=True):
+            parts.append(_attend_chunk(segment, span, query[row : row + segment.length], keys, values))
             row += segment.length
         return (parts[0] if len(parts) == 1 else torch.cat(parts)).flatten(1)
 
-    def _attend_singles(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def _attend_singles(self, span: Span, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         # Heads that share keys and values attend as if they were rows of one query: these are read once for all.
         attended = F.scaled_dot_product_attention(
             query.unflatten(1, (keys.shape[1], -1)),  # type: ignore[no-untyped-call]
-            keys[:, :, : self._reach][self._slots],
-            values[:, :, : self._reach][self._slots],
-            attn_mask=self._mask,
+            keys[:, :, span.begin : span.end][self._slots],
+            values[:, :, span.begin : span.end][self._slots],
+            attn_mask=None if span.mask is None else span.mask[:, None, None],
         )
         return attended.flatten(1, 2)
 
-    def _padding_mask(self, singles: Ordered[Segment], device: torch.device) -> Tensor | None:
-        """Which of the cached positions belong to each sequence; None when all of them do."""
-        if all(segment.start + 1 == self._reach for segment in singles):
-            return None
-        ends = torch.tensor([segment.start for segment in singles], device=device)
-        return (torch.arange(self._reach, device=device) <= ends.unsqueeze(1))[:, None, None, :]
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The cached positions that some rows read, from `begin` up to `end`.
+
+    mask [rows, positions]: which of them each row attends to. None: all of them, or causally if the rows are a chunk.
+    """
+
+    begin: int
+    end: int
+    mask: Tensor | None
+
+
+def _span_of_singles(singles: Ordered[Segment], window: int | None, device: torch.device) -> Span:
+    starts = [segment.start for segment in singles]
+    begin, end = _begin(min(starts), window), max(starts) + 1
+    if min(starts) + 1 == end:
+        return Span(begin, end, None)
+    return Span(begin, end, _mask(torch.tensor(starts, device=device), begin, end, window))
+
+
+def _span_of_chunk(segment: Segment, window: int | None, device: torch.device) -> Span:
+    begin, end = _begin(segment.start, window), segment.start + segment.length
+    if segment.start == 0 and (window is None or end <= window):
+        return Span(begin, end, None)
+    return Span(begin, end, _mask(torch.arange(segment.start, end, device=device), begin, end, window))
+
+
+def _begin(position: int, window: int | None) -> int:
+    """The first position that a row at `position` attends to."""
+    return 0 if window is None else max(0, position + 1 - window)
+
+
+def _mask(rows: Tensor, begin: int, end: int, window: int | None) -> Tensor:
+    """Which positions from `begin` to `end` the rows at these positions attend to."""
+    back = rows.unsqueeze(1) - torch.arange(begin, end, device=rows.device)
+    return back >= 0 if window is None else (back >= 0) & (back < window)
 
 
 def _places(cache: SlotCache, slots: Tensor, positions: Tensor) -> Tensor:
@@ -89,18 +129,14 @@ def _places(cache: SlotCache, slots: Tensor, positions: Tensor) -> Tensor:
     return ((slots.unsqueeze(1) * kv_heads + heads) * window + positions.unsqueeze(1)).flatten()
 
 
-def _attend_chunk(segment: Segment, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """A piece of a prompt attends to all that came before it in its slot, and causally to itself."""
-    end = segment.start + segment.length
-    mask = None
-    if segment.start:
-        mask = torch.ones(segment.length, end, dtype=torch.bool, device=query.device).tril(segment.start)
+def _attend_chunk(segment: Segment, span: Span, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """A piece of a prompt attends to what came before it in its slot, and causally to itself."""
     attended = F.scaled_dot_product_attention(
         query.transpose(0, 1).unsqueeze(0),
-        keys[segment.slot, :, :end].unsqueeze(0),
-        values[segment.slot, :, :end].unsqueeze(0),
-        attn_mask=mask,
-        is_causal=mask is None,
+        keys[segment.slot, :, span.begin : span.end].unsqueeze(0),
+        values[segment.slot, :, span.begin : span.end].unsqueeze(0),
+        attn_mask=span.mask,
+        is_causal=span.mask is None,
         enable_gqa=True,
     )
     return attended.squeeze(0).transpose(0, 1)

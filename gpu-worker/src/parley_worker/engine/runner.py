@@ -8,14 +8,14 @@ import torch
 
 from parley_worker.engine.cache import SlotAttention, SlotCache
 from parley_worker.engine.sampler import draw_tokens
-from parley_worker.models.llama import Llama
+from parley_worker.models.decoder import Decoder
 from parley_worker.scheduler.step import Segment, Step
 
 
 class Runner:
     """A model with its cache of `slots` windows of `window` tokens."""
 
-    def __init__(self, model: Llama, slots: int, window: int) -> None:
+    def __init__(self, model: Decoder, slots: int, window: int) -> None:
         self._model = model
         self._cache = SlotCache(model, slots, window)
 
@@ -29,7 +29,10 @@ class Runner:
         tokens = self._tensor(chain.from_iterable(map(_tokens, step.segments)))
         positions = self._tensor(chain.from_iterable(map(_positions, step.segments)))
         attention = SlotAttention(self._cache, step.segments, positions)
-        hidden = self._model.forward(tokens, positions, attention)
+        lengths = None
+        if self._model.needs_lengths:
+            lengths = self._tensor(chain.from_iterable(map(_lengths, step.segments)))
+        hidden = self._model.forward(tokens, positions, attention, lengths)
         ends = accumulate(segment.length for segment in step.segments)
         rows = [end - 1 for end, segment in zip(ends, step.segments, strict=True) if segment.draws]
         logits = self._model.logits(hidden if len(rows) == len(hidden) else hidden[rows])
@@ -45,3 +48,10 @@ def _tokens(segment: Segment) -> list[int]:
 
 def _positions(segment: Segment) -> range:
     return range(segment.start, segment.start + segment.length)
+
+
+def _lengths(segment: Segment) -> list[int]:
+    """See `Decoder.forward`: a prompt counts as a whole, whatever chunks it comes in."""
+    request = segment.sequence.request
+    prompt = len(request.token_ids) - request.answered
+    return [max(prompt, position + 1) for position in _positions(segment)]

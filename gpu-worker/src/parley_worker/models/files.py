@@ -21,12 +21,18 @@ class JsonFile:
     def get(self, key: str) -> Any:
         return self.values.get(key)
 
-    def integer(self, key: str, default: int | None = None) -> int:
-        """A whole number of at least 1."""
+    def integer(self, key: str, default: int | None = None, *, least: int = 1) -> int:
+        """A whole number of at least `least`."""
         value = self._or(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.error(key, f"must be a whole number of at least 1, not {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise self.error(key, f"must be a whole number of at least {least}, not {value!r}")
         return value
+
+    def optional_integer(self, key: str, absent: int | None) -> int | None:
+        """As `integer`, but null is a value of its own: None. `absent` is for a file that does not have the key."""
+        if self.values.get(key, absent) is None:
+            return None
+        return self.integer(key, absent)
 
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number over 0."""

@@ -1,20 +1,66 @@
-"""A checkpoint folder becomes a model."""
+"""A checkpoint folder becomes a decoder."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from parley_worker.models.config import ModelConfig, read_model_config
-from parley_worker.models.llama import Llama
+from parley_worker.models.decoder import Decoder, DecoderWeights, Layer, Linear
+from parley_worker.models.tensors import EMBEDDING, HEAD, NORM, expected_shapes, is_derived, layer_name
 from parley_worker.models.weights import Weights
 
-_MODELS = {"LlamaForCausalLM": Llama}
+
+def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Decoder:
+    """Load the model in `folder`. Raises CheckpointError, naming the file and the key, if it cannot be served.
+
+    Names, shapes and types are checked before the first weight is read.
+    """
+    config = read_model_config(folder)
+    weights = Weights(folder, dtype, device)
+    ends = _check(config, weights)
+    layers = tuple(_layer(config, weights, index) for index in range(config.layers))
+    head = weights.transposed(ends[-1:])
+    embedding = head.t() if len(ends) == 1 else weights.read(EMBEDDING)
+    return Decoder(config, DecoderWeights(embedding, layers, weights.read(NORM), Linear(head, None)))
 
 
-def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Llama:
-    """Load the model in `folder`. Raises CheckpointError, naming the file or the key, if it cannot be served."""
-    config: ModelConfig = read_model_config(folder)
-    with Weights(folder, dtype, device) as weights:
-        return _MODELS[config.architecture](config, weights)
+def _check(config: ModelConfig, weights: Weights) -> list[str]:
+    """Check all names and shapes; the tensors that are the embedding and the head, one alone if they are tied."""
+    ends = [name for name in (EMBEDDING, HEAD) if name in weights] if config.tied_embeddings else [EMBEDDING, HEAD]
+    shapes = expected_shapes(config) | dict.fromkeys(ends or [EMBEDDING], (config.vocab_size, config.hidden_size))
+    weights.check(shapes)
+    for name in weights:
+        if name not in shapes and not is_derived(name):
+            raise weights.error(name, f"has no place in a {config.architecture} as config.json describes it")
+    # As in transformers, two that differ are not tied, whatever config.json says.
+    if config.tied_embeddings and len(ends) == 2 and weights.same(EMBEDDING, HEAD):
+        ends = [EMBEDDING]
+    return ends
+
+
+def _layer(config: ModelConfig, weights: Weights, index: int) -> Layer:
+    def read(part: str) -> Tensor:
+        return weights.read(layer_name(index, part))
+
+    def linear(*parts: str, bias: bool) -> Linear:
+        weight = weights.transposed([layer_name(index, f"{part}.weight") for part in parts])
+        return Linear(weight, torch.cat([read(f"{part}.bias") for part in parts]) if bias else None)
+
+    return Layer(
+        attention_norm=read("input_layernorm.weight"),
+        qkv=linear("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", bias=config.qkv_bias),
+        qk_norm=_qk_norm(config, read) if config.qk_norm else None,
+        output=linear("self_attn.o_proj", bias=config.output_bias),
+        mlp_norm=read("post_attention_layernorm.weight"),
+        gate_up=linear("mlp.gate_proj", "mlp.up_proj", bias=config.mlp_bias),
+        down=linear("mlp.down_proj", bias=config.mlp_bias),
+    )
+
+
+def _qk_norm(config: ModelConfig, read: Callable[[str], Tensor]) -> Tensor:
+    query, key = read("self_attn.q_norm.weight"), read("self_attn.k_norm.weight")
+    return torch.cat((query.expand(config.heads, -1), key.expand(config.kv_heads, -1)))

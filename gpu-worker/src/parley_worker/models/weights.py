@@ -2,78 +2,153 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.files import read_json
 
+_SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
+_DTYPES = ("BF16", "F16", "F32", "F64")
+_BLOCK_ELEMENTS = 1 << 22
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a tensor lies, and its shape and type as the file's header says."""
+
+    path: Path
+    shape: Shape
+    dtype: str
+
 
 class Weights:
-    """Reads tensors by name, each in the arithmetic and on the device asked for. A context manager."""
+    """The tensors of a folder by name: headers are read at once, tensors when they are copied.
+
+    A tensor's file is mapped while it is copied, piece by piece, and no longer: beside the finished weights no more
+    is in memory than the file's pages of one tensor.
+    """
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
-        self._folder, self._dtype, self._device = folder, dtype, device
-        self._files: dict[Path, Any] = {}
-        self._shards = _shards(folder)
+        """Raises CheckpointError for a file that is missing, damaged or pickled."""
+        self._dtype, self._device = dtype, device
+        self._listing, self._entries = _read_entries(folder)
 
-    def __enter__(self) -> Weights:
-        return self
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._files.clear()
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
 
-    def take(self, name: str, *shape: int) -> torch.Tensor:
-        """The tensor called `name`, which must have this shape."""
-        path = self._shards.get(name) if self._shards else self._folder / "model.safetensors"
-        if path is None:
-            raise CheckpointError(f"{self._folder / INDEX}: {name} is missing")
-        tensor = self._read(path, name)
-        if tuple(tensor.shape) != shape:
-            raise CheckpointError(f"{path}: {name} has the shape {tuple(tensor.shape)}, config.json means {shape}")
-        if not tensor.dtype.is_floating_point:
-            raise CheckpointError(f"{path}: {name} is {tensor.dtype}: quantized checkpoints are not supported")
-        return tensor.to(self._device, self._dtype)
+    def check(self, shapes: Mapping[str, Shape]) -> None:
+        """Raise CheckpointError for a tensor that is missing or has another shape, or a type that is quantized."""
+        for name, shape in shapes.items():
+            entry = self._entry(name)
+            if entry.shape != shape:
+                raise CheckpointError(f"{entry.path}: {name} has the shape {entry.shape}, config.json means {shape}")
+            if entry.dtype not in _DTYPES:
+                problem = f"{name} is {entry.dtype}: quantized checkpoints are not supported"
+                raise CheckpointError(f"{entry.path}: {problem}")
 
-    def _read(self, path: Path, name: str) -> torch.Tensor:
-        try:
-            if path not in self._files:
-                self._files[path] = safe_open(path, framework="pt")
-            file = self._files[path]
-            if name not in file.keys():  # noqa: SIM118 - a safetensors file is not a mapping
-                raise CheckpointError(f"{path}: {name} is missing")
-            tensor: torch.Tensor = file.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: cannot be read: {error}") from error
-        return tensor
+    def error(self, name: str, problem: str) -> CheckpointError:
+        return CheckpointError(f"{self._entry(name).path}: {name} {problem}")
+
+    def same(self, one: str, other: str) -> bool:
+        """Whether two tensors of one shape hold the same values."""
+        with _mapped(self._entry(one).path, one) as left, _mapped(self._entry(other).path, other) as right:
+            return left.dtype == right.dtype and torch.equal(left, right)
+
+    def read(self, name: str) -> Tensor:
+        """A tensor as the file has it, in the arithmetic and on the device asked for."""
+        target = torch.empty(self._entry(name).shape, dtype=self._dtype, device=self._device)
+        self._copy(name, target)
+        return target
+
+    def transposed(self, names: list[str]) -> Tensor:
+        """Matrices [outputs, inputs] of equal inputs, side by side as one [inputs, outputs of all]."""
+        shapes = [self._entry(name).shape for name in names]
+        outputs = [shape[0] for shape in shapes]
+        target = torch.empty(shapes[0][1], sum(outputs), dtype=self._dtype, device=self._device)
+        for name, columns in zip(names, torch.split(target, outputs, dim=1), strict=True):
+            self._copy(name, columns.t())
+        return target
+
+    def _copy(self, name: str, target: Tensor) -> None:
+        path = self._entry(name).path
+        rows = max(1, _BLOCK_ELEMENTS * len(target) // target.numel())
+        with _mapped(path, name) as source:
+            for block, into in zip(torch.split(source, rows), torch.split(target, rows), strict=True):
+                # Converted first: a copy that converts and transposes at once takes twice the time.
+                values = block.to(self._device, self._dtype)
+                low, high = torch.aminmax(values)
+                if not torch.isfinite(low) or not torch.isfinite(high):
+                    raise CheckpointError(f"{path}: {name} holds values that are not finite")
+                into.copy_(values)
+
+    def _entry(self, name: str) -> Entry:
+        if name not in self._entries:
+            raise CheckpointError(f"{self._listing}: {name} is missing")
+        return self._entries[name]
 
 
-INDEX = "model.safetensors.index.json"
+def _read_entries(folder: Path) -> tuple[Path, dict[str, Entry]]:
+    """The file that lists the tensors, and each of them."""
+    single, index = folder / _SINGLE, folder / _INDEX
+    if single.exists():
+        return single, _read_header(single)
+    if not index.exists():
+        raise _missing(folder)
+    weight_map = read_json(index).section("weight_map").values
+    paths = {name: _shard(index, name, file) for name, file in weight_map.items()}
+    headers = {path: _read_header(path) for path in dict.fromkeys(paths.values())}
+    for name, path in paths.items():
+        if name not in headers[path]:
+            raise CheckpointError(f"{path}: {name} is missing, which {_INDEX} says is there")
+    return index, {name: entry for header in headers.values() for name, entry in header.items()}
 
 
-def _shards(folder: Path) -> dict[str, Path]:
-    """Which file holds each tensor; empty for a checkpoint in one file."""
-    if (folder / "model.safetensors").exists():
-        return {}
-    if (folder / INDEX).exists():
-        index = read_json(folder / INDEX)
-        return {name: _shard(folder, name, file) for name, file in index.section("weight_map").values.items()}
+def _missing(folder: Path) -> CheckpointError:
     pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
     if pickled:
-        raise CheckpointError(f"{folder / pickled[0]}: pickled checkpoints are refused; convert it to safetensors")
-    raise CheckpointError(f"{folder / 'model.safetensors'}: is missing")
+        problem = "pickled checkpoints are refused: reading one runs the code in it; convert it to safetensors"
+        return CheckpointError(f"{folder / pickled[0]}: {problem}")
+    return CheckpointError(f"{folder / _SINGLE}: is missing")
 
 
-def _shard(folder: Path, name: str, file: object) -> Path:
+def _shard(index: Path, name: str, file: object) -> Path:
     if not isinstance(file, str) or Path(file).name != file:
-        raise CheckpointError(f"{folder / INDEX}: weight_map.{name} must be a file name, not {file!r}")
-    path = folder / file
+        raise CheckpointError(f"{index}: weight_map.{name} must be a file name, not {file!r}")
+    path = index.parent / file
     if not path.exists():
         raise CheckpointError(f"{path}: is missing")
     return path
+
+
+def _read_header(path: Path) -> dict[str, Entry]:
+    with _opened(path) as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - the file is not a mapping
+        return {name: Entry(path, tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+
+
+@contextmanager
+def _mapped(path: Path, name: str) -> Iterator[Tensor]:
+    with _opened(path) as file:
+        yield file.get_tensor(name)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
