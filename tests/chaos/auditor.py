@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
-from chaos.exchange import Caller, read_to_the_end
+from chaos.caller import Caller
+from chaos.exchange import read_to_the_end
 from chaos.operation import Json
 
 Look = Callable[..., Awaitable[Json]]

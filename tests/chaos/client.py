@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from support.people import CREATE, PASSWORD, SIGN_IN, Person
 
-from chaos.exchange import PAUSE_SECONDS, Caller, Exchange, Refused, read_to_the_end
+from chaos.caller import PAUSE_SECONDS, Caller, Refused
+from chaos.exchange import Exchange, read_to_the_end
 
 CONVERSATIONS = 3
 TOKENS = (1, 250)

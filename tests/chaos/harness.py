@@ -13,8 +13,8 @@ from support.graphql import Http, open_http
 from support.people import Person, sign_up
 
 from chaos.auditor import Auditor
+from chaos.caller import Caller
 from chaos.client import Client, renew
-from chaos.exchange import Caller
 from chaos.nemesis import Nemesis, Step
 from chaos.operation import Recorder
 

@@ -7,8 +7,9 @@ import random
 from pathlib import Path
 
 from chaos.auditor import Auditor
+from chaos.caller import Caller
 from chaos.checker import violations
-from chaos.exchange import Caller, Exchange
+from chaos.exchange import Exchange
 from chaos.record import open_record
 from support.graphql import open_http
 from support.people import sign_up

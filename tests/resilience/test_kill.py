@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from chaos.auditor import Auditor
+from chaos.caller import Caller
 from chaos.checker import violations
-from chaos.exchange import Caller, Exchange
+from chaos.exchange import Exchange
 from chaos.operation import Operation
 from chaos.record import open_record
 from support.graphql import open_http

@@ -1,0 +1,1 @@
+"""The guards, by what they guard."""
