@@ -78,8 +78,13 @@ class Attempt:
             self._lease.attempt,
             self._transcript.began,
             self._transcript.text,
-            replace(self._usage, completion_tokens=self._transcript.tokens) if self._usage else None,
+            self._usage and replace(self._usage, completion_tokens=self._tokens),
         )
+
+    @property
+    def _tokens(self) -> int:
+        """Of the whole answer so far. A backend that knows no token ids counts them all the same."""
+        return max(self._transcript.tokens, self._usage.completion_tokens if self._usage else 0)
 
     async def run(self) -> Ending:
         """How it ended. The backend's slot is free again, and the stream holds what was made, if it can be written."""

@@ -15,6 +15,7 @@ from parley_kit.tls import CONVERSATION, load_tls
 from parley_live.base import Live
 from parley_worker.adapters.grpc import GrpcCoordinator
 from parley_worker.backends.base import Backend
+from parley_worker.backends.openai.config import OpenAiConfig
 from parley_worker.backends.scripted import ScriptedBackend
 from parley_worker.config import EngineConfig
 from parley_worker.settings import BackendKind, WorkerSettings
@@ -50,7 +51,8 @@ async def open_backend(settings: WorkerSettings, clock: Clock) -> AsyncIterator[
             async with _open_torch(settings) as backend:
                 yield backend
         case BackendKind.OPENAI:
-            raise ConfigError("PARLEY_WORKER_BACKEND: openai comes with a later version; use torch or scripted")
+            async with _open_openai(settings, clock) as backend:
+                yield backend
 
 
 @asynccontextmanager
@@ -69,6 +71,28 @@ async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
             backend = await stack.enter_async_context(open_torch_backend(config, settings.model_name))
         except ValueError as error:  # CheckpointError, EngineConfigError: each one readable line
             raise ConfigError(_name_variable(str(error))) from None
+        yield backend
+
+
+@asynccontextmanager
+async def _open_openai(settings: WorkerSettings, clock: Clock) -> AsyncIterator[Backend]:
+    from parley_worker.backends.openai.opening import open_openai_backend  # the others need no HTTP client
+
+    if settings.openai_url is None:
+        raise ConfigError("PARLEY_OPENAI_URL: the openai backend needs the address of its server")
+    config = OpenAiConfig(
+        settings.openai_url,
+        api_key=settings.openai_api_key.get_secret_value() if settings.openai_api_key else None,
+        model=settings.openai_model,
+        name=settings.worker_model_name,
+        dialect=settings.openai_dialect,
+        context_length=settings.openai_context_length,
+        capacity=settings.capacity,
+        connect_seconds=settings.openai_connect_seconds,
+        silence_seconds=settings.openai_silence_seconds,
+        patience_seconds=settings.openai_patience_seconds,
+    )
+    async with open_openai_backend(config, clock) as backend:
         yield backend
 
 

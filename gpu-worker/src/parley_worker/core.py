@@ -73,7 +73,7 @@ class Chunk:
 
     The tokens of a chunk may be ahead of its text: text that could still turn into a stop string or that is half a
     code point is held back. The last chunk, and only it, has `finish_reason`. The first and the last have `usage`: the
-    counts up to there.
+    counts up to there. A model behind somebody else's server may have neither token ids nor usage.
     """
 
     text: str

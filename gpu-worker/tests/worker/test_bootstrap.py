@@ -74,12 +74,6 @@ def test_a_bad_setting_is_named(values: dict[str, object], variable: str) -> Non
         settings(**values)
 
 
-async def test_a_backend_of_a_later_version_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"PARLEY_WORKER_BACKEND.*later version"):
-        async with open_backend(settings(worker_backend="openai"), SystemClock()):
-            pytest.fail("opened")
-
-
 @pytest.mark.parametrize("config", [None, "{", json.dumps({"architectures": ["Unheard"]})])
 async def test_a_broken_model_folder_is_one_line(tmp_path: Path, config: str | None) -> None:
     if config is not None:
