@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,24 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wide_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its window takes minutes to fill."""
     return write_checkpoint(tmp_path_factory.mktemp("wide"), max_position_embeddings=60_000)
+
+
+@pytest.fixture
+def folder(checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return shutil.copytree(checkpoint, tmp_path / "copy")
+
+
+@pytest.fixture
+def edit() -> Callable[..., None]:
+    """Changes keys of a JSON file of a folder: `edit(folder, [name,] **changes)`. config.json unless told otherwise."""
+
+    def change(folder: Path, name: str = "config.json", **changes: Any) -> None:
+        path = folder / name
+        values = json.loads(path.read_text()) if path.exists() else {}
+        path.write_text(json.dumps({**values, **changes}))
+
+    return change
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
-"""Checkpoint folders: what is honoured, what is refused, and how it is said."""
+"""The files of checkpoint folders: what is refused and how it is said, and what they come to in the engine."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
-import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,66 +23,16 @@ from parley_worker.models.config import read_model_config
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.generation import GenerationDefaults, read_generation_defaults
 from parley_worker.models.loader import load_model
-from parley_worker.models.rope import RopeConfig
 from parley_worker.scheduler.request import Request, Sampling
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def folder(checkpoint: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
-    return shutil.copytree(checkpoint, tmp_path / "copy")
-
-
-def edit(folder: Path, name: str = "config.json", **changes: Any) -> None:
-    path = folder / name
-    values = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**values, **changes}))
 
 
 def load(folder: Path) -> None:
     load_model(folder, torch.float32, CPU)
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"architectures": ["GPT2LMHeadModel"]}, "architectures.*supported: LlamaForCausalLM"),
-        ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
-        ({"sliding_window": 64}, "sliding_window 64"),
-        ({"quantization_config": {"quant_method": "gptq"}}, "quantization_config"),
-        ({"rope_parameters": {"rope_type": "longrope"}}, "rope_type 'longrope'.*supported: default, linear, dynamic"),
-        ({"rope_parameters": None, "rope_scaling": {"type": "mrope"}}, "rope_type 'mrope'"),
-        ({"rope_parameters": {"rope_type": "linear"}}, "factor must be a number"),
-        ({"rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor"),
-        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
-        ({"hidden_size": "48"}, "hidden_size must be a whole number"),
-        ({"hidden_size": None}, "hidden_size must be a whole number"),
-        ({"num_key_value_heads": 3}, "num_key_value_heads must divide"),
-        ({"head_dim": 7}, "head_dim must be even"),
-        ({"tie_word_embeddings": "yes"}, "tie_word_embeddings must be true or false"),
-        ({"eos_token_id": [1, "2"]}, "eos_token_id must be token ids"),
-        ({"rms_norm_eps": 0}, "rms_norm_eps must be a number over 0"),
-    ],
-)
-def test_a_config_that_cannot_be_honoured_is_refused_by_key(
-    folder: Path, changes: dict[str, Any], message: str
-) -> None:
-    edit(folder, **changes)
-    with pytest.raises(CheckpointError, match=rf"config\.json: {message}") as caught:
-        load(folder)
-    assert "\n" not in str(caught.value)
-
-
-def test_rope_is_read_as_either_transformers_wrote_it(folder: Path) -> None:
-    edit(folder, rope_parameters={"rope_type": "linear", "factor": 2, "rope_theta": 5e5})
-    new = read_model_config(folder).rope
-    edit(folder, rope_parameters=None, rope_theta=5e5, rope_scaling={"type": "linear", "factor": 2.0})
-    assert read_model_config(folder).rope == new == RopeConfig(5e5, "linear", 2.0)
-
-
-def test_a_sharded_checkpoint_is_the_same_model(checkpoint: Path, folder: Path, drive: Any) -> None:
+def test_a_sharded_checkpoint_is_the_same_model(edit: Any, checkpoint: Path, folder: Path, drive: Any) -> None:
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     names = sorted(weights)
@@ -91,6 +43,12 @@ def test_a_sharded_checkpoint_is_the_same_model(checkpoint: Path, folder: Path, 
     edit(folder, "model.safetensors.index.json", weight_map=weight_map)
     request = Request("0", (1, 2, 3), 0, 20, frozenset(), Sampling(0.0, 0, 1.0, 1.0, 0))
     assert drive(folder, {0: [request]}) == drive(checkpoint, {0: [request]})
+    save_file({name: weights[name] for name in names[3::2]}, folder / "two.safetensors")
+    with pytest.raises(CheckpointError, match=rf"two\.safetensors: {names[1]} is missing"):
+        load(folder)
+    _truncate(folder, "two.safetensors")
+    with pytest.raises(CheckpointError, match=r"two\.safetensors: cannot be read"):
+        load(folder)
     (folder / "two.safetensors").unlink()
     with pytest.raises(CheckpointError, match=r"two\.safetensors: is missing"):
         load(folder)
@@ -99,8 +57,8 @@ def test_a_sharded_checkpoint_is_the_same_model(checkpoint: Path, folder: Path, 
         load(folder)
 
 
-def _truncate(folder: Path) -> None:
-    path = folder / "model.safetensors"
+def _truncate(folder: Path, name: str = "model.safetensors") -> None:
+    path = folder / name
     path.write_bytes(path.read_bytes()[:-100])
 
 
@@ -115,13 +73,28 @@ def _drop(folder: Path) -> None:
 
 
 def _reshape(folder: Path) -> None:
-    edit(folder, intermediate_size=96)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 96}))
 
 
-def _quantize(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    weights["model.norm.weight"] = weights["model.norm.weight"].to(torch.int8)
-    save_file(weights, folder / "model.safetensors")
+def _change(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        weights = load_file(folder / "model.safetensors")
+        weights[name] = change(weights.get(name, torch.ones(1)))
+        save_file(weights, folder / "model.safetensors")
+
+    return spoil
+
+
+def _poison(value: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Spoils the last number, which a check of the first block alone would miss."""
+    return lambda tensor: tensor.index_fill(0, torch.tensor([len(tensor) - 1]), value)
+
+
+def _last_first(folder: Path) -> None:
+    """What is wrong with the shape of the last tensor is said before the first one is read."""
+    _change("model.embed_tokens.weight", _poison(math.nan))(folder)
+    _change("model.norm.weight", lambda tensor: tensor[1:].clone())(folder)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +104,16 @@ def _quantize(folder: Path) -> None:
         (_pickle, r"pytorch_model\.bin: pickled checkpoints are refused"),
         (_drop, r"model\.safetensors: model\.layers\.1\.mlp\.up_proj\.weight is missing"),
         (_reshape, r"gate_proj\.weight has the shape \(80, 48\), config\.json means \(96, 48\)"),
-        (_quantize, "quantized checkpoints are not supported"),
+        (_last_first, r"model\.norm\.weight has the shape \(47,\), config\.json means \(48,\)"),
+        (_change("model.norm.weight", lambda t: t.to(torch.int8)), "norm.weight is I8: quantized checkpoints are not"),
+        (_change("model.norm.weight", lambda t: t.to(torch.float8_e4m3fn)), "norm.weight is F8_E4M3: quantized"),
+        (_change("model.norm.weight", _poison(math.nan)), r"model\.norm\.weight holds values that are not finite"),
+        (_change("lm_head.weight", _poison(math.inf)), r"lm_head\.weight holds values that are not finite"),
+        (_change("model.layers.1.mlp.up_proj.weight", _poison(-math.inf)), r"1\.mlp\.up_proj\.weight holds values"),
+        (_change("model.layers.0.self_attn.q_norm.weight", abs), r"q_norm\.weight has no place in a LlamaForCausalLM"),
+        (_change("model.layers.0.mlp.up_proj.bias", abs), r"mlp\.up_proj\.bias has no place"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b""), r"model\.safetensors: cannot be read"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"{}" * 99), r"model\.safetensors: cannot be read"),
         (lambda folder: (folder / "model.safetensors").unlink(), r"model\.safetensors: is missing"),
         (lambda folder: (folder / "config.json").write_text("{"), r"config\.json: is not JSON"),
         (lambda folder: (folder / "config.json").unlink(), r"config\.json: cannot be read: No such file"),
@@ -144,7 +126,51 @@ def test_spoilt_files_are_named(folder: Path, spoil: Callable[[Path], object], m
     assert "\n" not in str(caught.value)
 
 
-def test_defaults_come_from_the_generation_config_then_from_the_config(folder: Path) -> None:
+def test_the_rotary_frequencies_of_old_checkpoints_are_no_surprise(folder: Path) -> None:
+    _change("model.layers.0.self_attn.rotary_emb.inv_freq", abs)(folder)
+    load(folder)
+
+
+PEAK = r"""
+import re, sys
+from pathlib import Path
+import torch
+from parley_worker.models.loader import load_model
+
+def bytes_of(key):
+    return int(re.search(key + r":\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+torch.set_num_threads(1)
+torch.aminmax(torch.ones(1 << 22).to(torch.bfloat16).float())  # what torch loads at first use is not the model's
+before = bytes_of("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+model = load_model(Path(sys.argv[1]), getattr(torch, sys.argv[2]), torch.device("cpu"))
+weights = model.config.parameters * model.dtype.itemsize
+print((bytes_of("VmHWM") - before) / weights, (bytes_of("VmRSS") - before) / weights)
+"""
+
+
+@pytest.mark.parametrize(("dtype", "limit"), [("float32", 1.15), ("bfloat16", 1.25)])
+def test_loading_takes_the_memory_of_the_weights_once(
+    tmp_path: Path, new_checkpoint: Callable[..., Path], dtype: str, limit: float
+) -> None:
+    """The file is bfloat16; beyond the weights there is room for one tensor's pages, a fifth of the file."""
+    folder = new_checkpoint(
+        hidden_size=1024,
+        intermediate_size=2048,
+        num_hidden_layers=8,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        file_dtype=torch.bfloat16,
+        shard_size="30MB",
+    )
+    command = [sys.executable, "-c", PEAK, str(folder), dtype]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
+    peak, after = map(float, done.stdout.split())
+    assert 0.9 < after <= peak <= limit
+
+
+def test_defaults_come_from_the_generation_config_then_from_the_config(edit: Any, folder: Path) -> None:
     (folder / "generation_config.json").unlink()
     assert read_generation_defaults(folder, frozenset({5})) == GenerationDefaults(eos_ids=frozenset({5}))
     edit(
@@ -176,7 +202,9 @@ def test_defaults_come_from_the_generation_config_then_from_the_config(folder: P
         ("top_k", -1),
     ],
 )
-def test_a_generation_config_that_cannot_be_honoured_is_refused(folder: Path, key: str, value: object) -> None:
+def test_a_generation_config_that_cannot_be_honoured_is_refused(
+    edit: Any, folder: Path, key: str, value: object
+) -> None:
     edit(folder, "generation_config.json", **{key: value})
     with pytest.raises(CheckpointError, match=rf"generation_config\.json: {key}"):
         read_generation_defaults(folder, frozenset())
