@@ -13,7 +13,7 @@ from parley_worker import metrics
 from parley_worker.assignments import Assignment, Stop
 from parley_worker.attempt import Attempt
 from parley_worker.backends.base import Backend
-from parley_worker.endings import Dropped, Event, GivenBack, to_event
+from parley_worker.endings import Completed, Dropped, Event, GivenBack, to_event
 from parley_worker.ports import Coordinator, Lease
 from parley_worker.publisher import Publisher
 
@@ -40,6 +40,8 @@ class Answers:
         with metrics.RUNNING.labels(model).track_inprogress():
             ending = await attempt.run()
         metrics.ENDINGS.labels(model, type(ending).__name__.lower()).inc()
+        if isinstance(ending, Completed):
+            metrics.FINISHES.labels(model, ending.reason.value).inc()
         match ending:
             case GivenBack():
                 await self._give_back(assignment, lease)

@@ -27,6 +27,7 @@ from parley_worker.endings import (
     Final,
     GivenBack,
 )
+from parley_worker.meter import Meter
 from parley_worker.ports import Lease
 from parley_worker.requests import to_job
 from parley_worker.tasks import running
@@ -63,7 +64,7 @@ class Attempt:
         self._backend = backend
         self._streams = streams
         self._clock = clock
-        self._claimed_at: float | None = clock.monotonic()
+        self._meter = Meter(backend.model.name, clock)
         self._prefix: Prefix | None = None
         self._usage: Usage | None = None
         self._transcript = Transcript(lease.attempt)
@@ -90,6 +91,7 @@ class Attempt:
         """How it ended. The backend's slot is free again, and the stream holds what was made, if it can be written."""
         async with running(self._writer.run(), "stream writer") as writing:
             ending = await self._race(writing)
+            self._meter.end(self._lease.attempt, self._transcript.began)
             return await self._flush(ending, writing)
 
     async def _race(self, writing: asyncio.Task[None]) -> Ending:
@@ -136,8 +138,7 @@ class Attempt:
         return self._prefix
 
     def _add(self, chunk: Chunk) -> None:
-        if chunk.token_ids:
-            self._count(len(chunk.token_ids))
+        self._meter.add(chunk)
         self._usage = chunk.usage or self._usage
         self._transcript.add(chunk.text, chunk.token_ids)
         self._writer.wake()
@@ -162,13 +163,6 @@ class Attempt:
 
     def _holds(self) -> bool:
         return self._assignment.holds(self._clock.monotonic())
-
-    def _count(self, tokens: int) -> None:
-        model = self._backend.model.name
-        if self._claimed_at is not None:
-            metrics.FIRST_TOKEN.labels(model).observe(self._clock.monotonic() - self._claimed_at)
-            self._claimed_at = None
-        metrics.TOKENS.labels(model).inc(tokens)
 
     def _explain(self, error: BaseException | None) -> Ending:
         match error:

@@ -6,16 +6,18 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
-from parley_bus.base import Consumer, Delivery
+from parley_bus.base import Consumer, Delivery, Record
 from parley_kit import telemetry
 from parley_kit.clock import Clock
 from parley_kit.errors import BadInput, ParleyError, Unavailable
 from parley_kit.logs import get_logger
 from parley_proto.events.v1.events_pb2 import InferenceRequested
+from parley_worker import metrics
 from parley_worker.assignments import Assignment, Assignments, Stop
 from parley_worker.claims import Claims
+from parley_worker.core import ModelInfo
 from parley_worker.ports import Lease
-from parley_worker.requests import decode
+from parley_worker.requests import decode, published_at
 from parley_worker.tasks import end
 
 log = get_logger(__name__)
@@ -35,7 +37,7 @@ class RequestConsumer:
     def __init__(
         self,
         source: Consumer,
-        capacity: int,
+        model: ModelInfo,
         assignments: Assignments,
         claims: Claims,
         answer: Answerer,
@@ -43,7 +45,7 @@ class RequestConsumer:
         clock: Clock,
     ) -> None:
         self._source = source
-        self._capacity = capacity
+        self._model = model
         self._assignments = assignments
         self._claims = claims
         self._answer = answer
@@ -71,12 +73,12 @@ class RequestConsumer:
             await end(*late)
 
     async def _until_room(self) -> int:
-        while len(self._tasks) >= self._capacity:
+        while len(self._tasks) >= self._model.capacity:
             self._room.clear()
             await self._room.wait()
         while not self._ready():
             await self._clock.sleep(READY_POLL_SECONDS)
-        return self._capacity - len(self._tasks)
+        return self._model.capacity - len(self._tasks)
 
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._handle(delivery), name="request")
@@ -109,7 +111,13 @@ class RequestConsumer:
                 return
             await self._claim(delivery, request, assignment)
             if assignment.lease is not None:
+                self._waited(delivery.record)
                 await self._answer(request, assignment, assignment.lease)
+
+    def _waited(self, record: Record) -> None:
+        if (published := published_at(record)) is not None:
+            seconds = (self._clock.now() - published).total_seconds()
+            metrics.QUEUE_WAIT.labels(self._model.name).observe(max(0.0, seconds))
 
     async def _claim(self, delivery: Delivery, request: InferenceRequested, assignment: Assignment) -> None:
         """What the owner finds wrong with the request is put aside; what is wrong with the owner is not the request's

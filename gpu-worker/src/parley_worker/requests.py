@@ -30,6 +30,14 @@ def deadline_of(request: InferenceRequested) -> datetime:
     return request.deadline.ToDatetime(tzinfo=UTC)
 
 
+def published_at(record: Record) -> datetime | None:
+    """When the record was made; None when it does not say so."""
+    try:
+        return datetime.fromisoformat(record.headers.get("ce_time", "")).astimezone(UTC)
+    except ValueError:
+        return None
+
+
 def to_job(request: InferenceRequested, resume: Prefix) -> Job:
     messages = tuple(ChatMessage(_ROLES[message.role], message.content) for message in request.messages)
     return Job(request.generation_id, messages, _sampling(request.parameters), resume)

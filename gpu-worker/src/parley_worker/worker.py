@@ -10,6 +10,7 @@ from parley_bus.events import inference_topic
 from parley_kit.clock import Clock
 from parley_kit.errors import Unavailable
 from parley_live.base import Live
+from parley_worker import metrics
 from parley_worker.answers import Answers
 from parley_worker.assignments import Assignments
 from parley_worker.backends.base import Backend
@@ -45,6 +46,7 @@ class Worker:
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
         """At the end of the block nothing more is fetched; what is in hand is handed back before the bus is left."""
+        metrics.CAPACITY.labels(self.model.name).set(self.model.capacity)
         async with AsyncExitStack() as stack:
             topic = inference_topic(self.model.name)
             source = await stack.enter_async_context(self._bus.subscribe([topic], f"parley-worker.{self.model.name}"))
@@ -54,7 +56,7 @@ class Worker:
             )
             consumer = RequestConsumer(
                 source,
-                self.model.capacity,
+                self.model,
                 self._assignments,
                 self._claims,
                 self._answers.answer,

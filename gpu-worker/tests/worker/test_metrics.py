@@ -1,0 +1,93 @@
+"""What a worker counts of its answers."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import REGISTRY
+
+from parley_bus.base import Record
+from parley_kit.clock import ManualClock
+from parley_worker.backends.scripted import ScriptedBackend
+from parley_worker.core import Chunk, Usage
+from parley_worker.meter import Meter
+from parley_worker.requests import published_at
+from parley_worker.testing.platform import Platform
+
+
+class Counts:
+    """How much each metric of a model has grown since."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._before = self._all()
+
+    def __call__(self, name: str, **labels: str) -> float:
+        key = (f"parley_worker_{name}", frozenset({"model": self._model, **labels}.items()))
+        return self._all().get(key, 0.0) - self._before.get(key, 0.0)
+
+    def _all(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        samples = [sample for metric in REGISTRY.collect() for sample in metric.samples]
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for sample in samples
+            if sample.labels.get("model") == self._model
+        }
+
+
+async def test_an_answer_is_counted_from_the_queue_to_its_end(platform: Platform) -> None:
+    grown = Counts("scripted")
+    async with platform.worker(ScriptedBackend(1)):
+        assert REGISTRY.get_sample_value("parley_worker_capacity", {"model": "scripted"}) == 256
+        await platform.ask("three words here", max_tokens=5)
+        await platform.end()
+    assert (grown("tokens_total"), grown("prompt_tokens_total")) == (5, 3)
+    assert grown("finishes_total", reason="length") == 1
+    assert grown("attempts_total", ending="completed") == 1
+    for name in ("queue_wait", "first_token", "token"):
+        assert grown(f"{name}_seconds_count") == 1
+    assert 0 < grown("queue_wait_seconds_sum") < 30
+    assert grown("takeovers_total", kind="resumed") == grown("takeovers_total", kind="restarted") == 0
+
+
+@pytest.mark.parametrize(("lose", "kind"), [(False, "resumed"), (True, "restarted")])
+async def test_a_takeover_is_counted_by_what_readers_saw(platform: Platform, lose: bool, kind: str) -> None:
+    grown = Counts("scripted")
+    async with platform.worker(ScriptedBackend(2)):
+        generation_id = await platform.ask(max_tokens=60)
+        await platform.text_reaches(generation_id, 1)
+    if lose:
+        platform.lose_streams()
+    async with platform.worker(ScriptedBackend(1)):
+        await platform.end()
+    kinds = {name: grown("takeovers_total", kind=name) for name in ("resumed", "restarted")}
+    assert kinds == {"resumed": 0, "restarted": 0, kind: 1}
+
+
+def test_times_are_measured_from_the_claim_and_from_the_first_token() -> None:
+    clock, grown = ManualClock(), Counts("measured")
+    meter = Meter("measured", clock)
+    for seconds, chunk in (
+        (0.5, Chunk("", (1,))),
+        (0.25, Chunk("ab", (2, 3))),
+        (0.75, Chunk("c", (4, 5), usage=Usage(10, 5, 8))),
+    ):
+        clock.advance(seconds)
+        meter.add(chunk)
+    clock.advance(9)
+    meter.end(attempt=1, began=1)
+    assert (grown("first_token_seconds_sum"), grown("token_seconds_sum")) == (0.5, 0.25)
+    assert (grown("tokens_total"), grown("prompt_tokens_total"), grown("cached_tokens_total")) == (5, 10, 8)
+
+
+def test_a_text_without_token_ids_counts_as_one() -> None:
+    clock, grown = ManualClock(), Counts("counted")
+    meter = Meter("counted", clock)
+    for chunk in (Chunk("", ()), Chunk("a", ()), Chunk("b", ()), Chunk("", (), usage=Usage(1, 2))):
+        meter.add(chunk)
+    meter.end(attempt=1, began=1)
+    assert grown("tokens_total") == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"ce_time": "yesterday"}])
+def test_a_record_that_does_not_say_when_it_was_made_has_no_wait(headers: dict[str, str]) -> None:
+    assert published_at(Record("topic", "key", b"", headers)) is None
