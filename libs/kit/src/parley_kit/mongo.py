@@ -1,22 +1,22 @@
 """MongoDB for asyncio: majority writes and reads, our errors, and migrations in order.
 
 Single documents only: nothing here offers a transaction (https://www.mongodb.com/docs/manual/core/write-operations-atomicity/).
-The driver is PyMongo's own asyncio client. Motor, which it replaces, lends each call one of a few threads: behind a
-server that hangs, calls would wait for a thread without any timeout.
+Motor lends each call one of a few threads; `mongo_calls` bounds the wait for one as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
 import pymongo
 from bson.codec_options import CodecOptions
-from pymongo import AsyncMongoClient, ReadPreference
-from pymongo.asynchronous.database import AsyncDatabase
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import ReadPreference
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -25,13 +25,16 @@ from parley_kit.errors import Unavailable
 from parley_kit.settings import ConfigError
 
 Document = dict[str, Any]
-Mongo = AsyncDatabase[Document]
+Mongo = AsyncIOMotorDatabase[Document]
+Collection = AsyncIOMotorCollection[Document]
 
-SELECT_MS, CONNECT_MS, CALL_MS = 1200, 1200, 1500
+SELECT_MS, CONNECT_MS, CALL_MS = 1200, 1200, 1400
 """A call ends within CALL_MS, half a second before what is promised of it: finding a server, a free connection, all
 retries and the answer, in all."""
+WAIT_SECONDS = 1.5
+"""And with the wait for a thread, where many calls hang at once."""
 MIGRATION_SECONDS = 60.0
-"""For one step of a schema: an index over many documents takes longer than a call may."""
+"""For the steps of a schema: an index over many documents takes longer than a call may."""
 AWAY_LABELS = ("RetryableWriteError", "RetryableReadError", "TransientTransactionError")
 
 
@@ -42,7 +45,7 @@ async def open_mongo(url: str, database: str) -> AsyncIterator[Mongo]:
     Raises ConfigError for what is no MongoDB URL.
     """
     try:
-        client: AsyncMongoClient[Document] = AsyncMongoClient(
+        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
             url,
             timeoutMS=CALL_MS,
             serverSelectionTimeoutMS=SELECT_MS,
@@ -53,7 +56,7 @@ async def open_mongo(url: str, database: str) -> AsyncIterator[Mongo]:
         )
     except (PyMongoError, ValueError) as error:
         raise ConfigError(f"PARLEY_MONGO_URL: {error}") from None
-    async with client:
+    try:
         yield client.get_database(
             database,
             codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
@@ -61,24 +64,27 @@ async def open_mongo(url: str, database: str) -> AsyncIterator[Mongo]:
             write_concern=WriteConcern(w="majority", j=True),
             read_concern=ReadConcern("majority"),
         )
+    finally:
+        client.close()
 
 
-@contextmanager
-def mongo_errors() -> Iterator[None]:
-    """Around each use: a server that is away is Unavailable; a duplicate key and a bug stay what they are."""
+@asynccontextmanager
+async def mongo_calls(seconds: float = WAIT_SECONDS) -> AsyncIterator[None]:
+    """Around each use, which ends within `seconds`: a server that is away, or does not answer, is Unavailable.
+
+    A duplicate key and a bug stay what they are. What was cut off may still take effect.
+    """
     try:
-        yield
+        async with asyncio.timeout(seconds):
+            yield
     except DuplicateKeyError:
         raise
+    except TimeoutError:
+        raise Unavailable("MongoDB is away: no answer in time") from None
     except PyMongoError as error:
         if not _away(error):
             raise
         raise Unavailable(f"MongoDB is away: {type(error).__name__}") from error
-    except RuntimeError as error:
-        # What PyMongo's condition says when its wait for a server is cut short by the end of the call's time.
-        if "un-acquired lock" not in str(error):
-            raise
-        raise Unavailable("MongoDB is away: no server in time") from error
 
 
 def _away(error: PyMongoError) -> bool:
@@ -99,7 +105,7 @@ async def migrate(db: Mongo, migrations: Sequence[Migration]) -> None:
 
     Any number of processes may do so at once.
     """
-    with mongo_errors():
+    async with mongo_calls(MIGRATION_SECONDS):
         done = {document["_id"] async for document in db.migrations.find({}, {"_id": 1})}
         for migration in migrations:
             if migration.name not in done:

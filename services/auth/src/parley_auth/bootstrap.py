@@ -105,12 +105,12 @@ async def open_stores(settings: AuthSettings, readiness: Readiness) -> AsyncIter
 async def _open_mongo(url: str, name: str, readiness: Readiness) -> AsyncIterator[Stores]:
     # Imported here: embedded mode need not wait for a client that it does not use.
     from parley_auth.adapters.mongo import MIGRATIONS, MongoRefreshFamilies, MongoUsers
-    from parley_kit.mongo import migrate, mongo_errors, open_mongo
+    from parley_kit.mongo import migrate, mongo_calls, open_mongo
 
     async with open_mongo(url, name) as db:
 
         async def check() -> None:
-            with mongo_errors():
+            async with mongo_calls():
                 await db.command("ping")
 
         readiness.add("mongodb", check)

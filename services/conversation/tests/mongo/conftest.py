@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
 from collections.abc import AsyncIterator
 
 import pymongo
@@ -26,12 +24,3 @@ async def db(mongo_url: str) -> AsyncIterator[Mongo]:
 async def documents(mongo_url: str, db: Mongo) -> AsyncIterator[Documents]:
     async with open_documents(mongo_url, db.name) as documents:
         yield documents
-
-
-@pytest.fixture
-async def driver_leaves_a_socket() -> AsyncIterator[None]:
-    """A client that is closed while it connects leaves that one socket to the garbage collector."""
-    yield
-    for _ in range(5):
-        await asyncio.sleep(0)  # the loop lets go of what was cancelled
-    gc.collect()

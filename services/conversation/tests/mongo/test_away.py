@@ -169,8 +169,7 @@ async def test_the_start_waits_for_the_server(server: ServerProcess) -> None:
     assert opened.result()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-async def test_a_stop_ends_the_wait_for_the_server(server: ServerProcess, driver_leaves_a_socket: None) -> None:
+async def test_a_stop_ends_the_wait_for_the_server(server: ServerProcess) -> None:
     server.pause()
     opening = asyncio.create_task(_opens(server.address))
     await asyncio.wait([opening], timeout=1)

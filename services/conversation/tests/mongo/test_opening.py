@@ -37,8 +37,7 @@ async def test_documents_are_in_mongodb_and_the_chat_log_in_sqlite(tmp_path: Pat
     assert await db.conversations.count_documents({"_id": made.id}) == 1
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-async def test_a_store_that_is_waited_for_is_named(tmp_path: Path, driver_leaves_a_socket: None) -> None:
+async def test_a_store_that_is_waited_for_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = settings_for(tmp_path, f"mongodb://127.0.0.1:{silent.getsockname()[1]}")
         readiness = Readiness()

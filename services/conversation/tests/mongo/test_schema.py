@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient
+from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
@@ -126,9 +126,12 @@ async def asked(mongo_url: str, db: Mongo, documents: Documents) -> Callable[[Ca
 
     async def plans(call: Call) -> list[str]:
         commands = Commands()
-        async with AsyncMongoClient[Document](mongo_url, event_listeners=[commands]) as client:
+        client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(mongo_url, event_listeners=[commands])
+        try:
             watched = client.get_database(db.name)
             await call(MongoConversations(watched), MongoGenerations(watched))
+        finally:
+            client.close()
         return [stage for name, asked in commands.asked for stage in await _stages(db, name, asked)]
 
     return plans

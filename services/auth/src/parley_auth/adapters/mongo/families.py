@@ -10,10 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from pymongo import ReturnDocument
-from pymongo.asynchronous.collection import AsyncCollection
 
 from parley_auth.domain.family import Family, RefreshToken
-from parley_kit.mongo import Document, Mongo, mongo_errors
+from parley_kit.mongo import Collection, Document, Mongo, mongo_calls
 
 PURGED_AT_ONCE = 1000
 
@@ -24,19 +23,19 @@ class MongoRefreshFamilies:
         self._tokens = db.refresh_tokens
 
     async def start(self, family: Family, token: RefreshToken) -> None:
-        with mongo_errors():
+        async with mongo_calls():
             await _put(self._tokens, _from_token(token))
             await _put(self._families, _from_family(family))
 
     async def find(self, digest: bytes) -> tuple[Family, RefreshToken] | None:
-        with mongo_errors():
+        async with mongo_calls():
             token = await self._tokens.find_one({"_id": digest})
             family = await self._families.find_one({"_id": token["family_id"]}) if token else None
         return (_to_family(family), _to_token(token)) if family and token else None
 
     async def redeem(self, digest: bytes, now: datetime) -> RefreshToken | None:
         first_use = {"$ifNull": ["$first_used_at", now]}
-        with mongo_errors():
+        async with mongo_calls():
             token = await self._tokens.find_one({"_id": digest})
             if token is not None and "parent" in token:
                 await self._tokens.update_one({"_id": token["parent"]}, {"$set": {"spent": True}})
@@ -47,22 +46,25 @@ class MongoRefreshFamilies:
         return None if redeemed is None else _to_token(redeemed)
 
     async def issue(self, token: RefreshToken) -> None:
-        with mongo_errors():
+        async with mongo_calls():
             await _put(self._tokens, _from_token(token))
 
     async def end(self, family_id: str, now: datetime) -> bool:
         going_on = {"_id": family_id, "ended_at": {"$exists": False}}
-        with mongo_errors():
+        async with mongo_calls():
             return (await self._families.update_one(going_on, {"$set": {"ended_at": now}})).matched_count == 1
 
     async def ended_since(self, moment: datetime) -> Sequence[Family]:
-        with mongo_errors():
+        async with mongo_calls():
             return [_to_family(document) async for document in self._families.find({"ended_at": {"$gte": moment}})]
 
     async def purge(self, now: datetime, ended_before: datetime) -> None:
         expired = self._tokens.find({"expires_at": {"$lte": now}}, {"family_id": 1}).sort("expires_at", 1)
-        with mongo_errors():
-            while batch := await expired.to_list(PURGED_AT_ONCE):
+        while True:
+            async with mongo_calls():
+                batch = await expired.to_list(PURGED_AT_ONCE)
+                if not batch:
+                    return
                 await self._forget(batch, now, ended_before)
 
     async def _forget(self, expired: Sequence[Document], now: datetime, ended_before: datetime) -> None:
@@ -76,7 +78,7 @@ class MongoRefreshFamilies:
         await self._tokens.delete_many({"_id": {"$in": [it["_id"] for it in expired if it["family_id"] in going]}})
 
 
-async def _put(collection: AsyncCollection[Document], document: Document) -> None:
+async def _put(collection: Collection, document: Document) -> None:
     """Insert, or find it there already: ids are drawn anew for each document, so it is the same one."""
     await collection.update_one({"_id": document["_id"]}, {"$setOnInsert": document}, upsert=True)
 

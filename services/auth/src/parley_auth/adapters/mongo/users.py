@@ -6,7 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from parley_auth.domain.user import Account, User
 from parley_kit.errors import Conflict
-from parley_kit.mongo import Document, Mongo, mongo_errors
+from parley_kit.mongo import Document, Mongo, mongo_calls
 
 
 class MongoUsers:
@@ -15,7 +15,7 @@ class MongoUsers:
 
     async def add(self, account: Account) -> None:
         try:
-            with mongo_errors():
+            async with mongo_calls():
                 await self._users.insert_one(_from_account(account))
         except DuplicateKeyError:
             if await self.find(account.user.id) is None:
@@ -23,18 +23,18 @@ class MongoUsers:
             # Else it is this very account: the first answer was lost, and the driver tried again.
 
     async def find(self, user_id: str) -> User | None:
-        with mongo_errors():
+        async with mongo_calls():
             document = await self._users.find_one({"_id": user_id})
         return None if document is None else _to_user(document)
 
     async def find_account(self, email: str) -> Account | None:
-        with mongo_errors():
+        async with mongo_calls():
             document = await self._users.find_one({"email": email})
         return None if document is None else Account(_to_user(document), document["password_hash"])
 
     async def replace_hash(self, user_id: str, old: str, new: str) -> bool:
         expected, change = {"_id": user_id, "password_hash": old}, {"$set": {"password_hash": new}}
-        with mongo_errors():
+        async with mongo_calls():
             return (await self._users.update_one(expected, change)).matched_count == 1
 
 

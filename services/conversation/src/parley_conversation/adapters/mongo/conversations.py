@@ -16,7 +16,7 @@ from parley_conversation.adapters.mongo.codec import from_conversation, to_conve
 from parley_conversation.adapters.mongo.search import MongoSearch, title_fields
 from parley_conversation.domain.conversation import Conversation, Message
 from parley_conversation.ports import ConversationChanges, ConversationQuery
-from parley_kit.mongo import Document, Mongo, mongo_errors
+from parley_kit.mongo import Document, Mongo, mongo_calls
 
 NEWEST_FIRST = {"updated_at": -1, "_id": -1}
 
@@ -29,14 +29,14 @@ class MongoConversations:
 
     async def insert(self, conversation: Conversation) -> None:
         document = {**from_conversation(conversation), **title_fields(conversation.title), "last_seq": 0}
-        with mongo_errors():
+        async with mongo_calls():
             try:
                 await self._conversations.insert_one(document)
             except DuplicateKeyError:
                 return  # this insert, whose answer was lost and that the driver repeated
 
     async def get(self, conversation_id: str) -> Conversation | None:
-        with mongo_errors():
+        async with mongo_calls():
             document = await self._conversations.find_one({"_id": conversation_id})
         return None if document is None else to_conversation(document)
 
@@ -76,7 +76,7 @@ class MongoConversations:
         untitled = {"$eq": ["$title", ""]}
         values = {"title": title, **title_fields(title)}
         given = {name: {"$cond": [untitled, {"$literal": value}, f"${name}"]} for name, value in values.items()}
-        with mongo_errors():
+        async with mongo_calls():
             await self._conversations.update_one({"_id": conversation_id}, [{"$set": given}])
 
     async def reserve(self, conversation_id: str, count: int, now: datetime) -> int | None:
@@ -87,7 +87,7 @@ class MongoConversations:
 
     async def delete(self, conversation_id: str) -> bool:
         key = {"_id": conversation_id}
-        with mongo_errors():
+        async with mongo_calls():
             if await self._conversations.find_one(key, {"_id": 1}) is None:
                 return False
             try:
@@ -99,7 +99,7 @@ class MongoConversations:
         return noted or taken.deleted_count == 1
 
     async def purgeable(self, most: int) -> Sequence[str]:
-        with mongo_errors():
+        async with mongo_calls():
             found = [document["_id"] async for document in self._deletions.find({}, limit=most)]
             if found:
                 await self._conversations.delete_many({"_id": {"$in": found}})
@@ -109,11 +109,11 @@ class MongoConversations:
         if await self.get(conversation_id) is not None:
             return
         await self._search.forget(conversation_id)
-        with mongo_errors():
+        async with mongo_calls():
             await self._deletions.delete_one({"_id": conversation_id})
 
     async def index(self, message: Message) -> None:
-        with mongo_errors():
+        async with mongo_calls():
             owner = await self._conversations.find_one({"_id": message.conversation_id}, {"owner_id": 1})
         if owner is not None:
             await self._search.index(owner["owner_id"], message)
@@ -121,13 +121,13 @@ class MongoConversations:
     async def _change(
         self, conversation_id: str, update: Document, projection: Document | None = None
     ) -> Document | None:
-        with mongo_errors():
+        async with mongo_calls():
             return await self._conversations.find_one_and_update(
                 {"_id": conversation_id}, update, projection, return_document=ReturnDocument.AFTER
             )
 
     async def _find(self, key: Document, most: int = 0) -> list[Conversation]:
         """Newest activity first. most 0: all."""
-        with mongo_errors():
+        async with mongo_calls():
             found = await self._conversations.find(key).sort(NEWEST_FIRST).limit(most).to_list()
         return list(map(to_conversation, found))

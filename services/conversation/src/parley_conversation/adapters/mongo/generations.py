@@ -21,7 +21,7 @@ from parley_conversation.domain.generation import Generation, Outcome, State
 from parley_conversation.ports import Renewal
 from parley_kit.errors import Unavailable
 from parley_kit.ids import new_id
-from parley_kit.mongo import Document, Mongo, mongo_errors
+from parley_kit.mongo import Document, Mongo, mongo_calls
 
 Rule = Callable[[Generation], Generation | None]
 
@@ -38,7 +38,7 @@ class MongoGenerations:
     async def insert(self, generation: Generation) -> Generation:
         queued = replace(generation, queued_at=generation.queued_at or generation.created_at)
         document = _document(queued, to_micros(generation.created_at), new_id())
-        with mongo_errors():
+        async with mongo_calls():
             try:
                 await self._generations.insert_one(document)
             except DuplicateKeyError:
@@ -47,7 +47,7 @@ class MongoGenerations:
 
     async def find_request(self, conversation_id: str, request_id: str) -> Generation | None:
         key = {"conversation_id": conversation_id, "request_id": request_id}
-        with mongo_errors():
+        async with mongo_calls():
             document = await self._generations.find_one(key)
         return None if document is None else to_generation(document)
 
@@ -55,7 +55,7 @@ class MongoGenerations:
         return next(iter(await self.get_many([generation_id])), None)
 
     async def get_many(self, generation_ids: Sequence[str]) -> Sequence[Generation]:
-        with mongo_errors():
+        async with mongo_calls():
             found = await self._generations.find({"_id": {"$in": list(dict.fromkeys(generation_ids))}}).to_list()
         return list(map(to_generation, found))
 
@@ -75,7 +75,7 @@ class MongoGenerations:
         values = {"lease_until": to_micros(lease_until), "version": new_id()}
         # In the others nothing changes: a field that is not there is not made.
         changed = {name: {"$cond": [{"$and": held}, value, f"${name}"]} for name, value in values.items()}
-        with mongo_errors():
+        async with mongo_calls():
             await self._generations.update_many({"_id": {"$in": list(leases)}}, [{"$set": changed}])
         return [
             Renewal(it.id, it.cancel_requested_at is not None)
@@ -109,14 +109,14 @@ class MongoGenerations:
             {"$set": {"outbox": left, "version": new_id(), **stored}},
             {"$set": {"open": still_open}},
         ]
-        with mongo_errors():
+        async with mongo_calls():
             await self._generations.update_one({"_id": generation_id}, update)
 
     async def active(self, owner_id: str) -> tuple[int, int]:
         mine = {"$sum": {"$cond": [{"$eq": ["$owner_id", owner_id]}, 1, 0]}}
         match = {"$match": {"open": True, "state": {"$in": ACTIVE}}}
-        with mongo_errors():
-            cursor = await self._generations.aggregate(
+        async with mongo_calls():
+            cursor = self._generations.aggregate(
                 [match, {"$group": {"_id": None, "mine": mine, "everybodys": {"$sum": 1}}}]
             )
             counts = await cursor.to_list()
@@ -143,8 +143,8 @@ class MongoGenerations:
 
     async def delete_of(self, conversation_id: str) -> None:
         """Some at a time, so that each call ends within its time; cut off, it goes on where it was."""
-        with mongo_errors():
-            while True:
+        while True:
+            async with mongo_calls():
                 some = self._generations.find({"conversation_id": conversation_id}, {"_id": 1}, limit=DELETED_AT_ONCE)
                 found = [document["_id"] async for document in some]
                 if not found:
@@ -166,15 +166,15 @@ class MongoGenerations:
     ) -> Sequence[Generation]:
         """Open ones. `indexed` is what an index answers, `also` is looked at in what that finds."""
         steps: list[dict[str, Any]] = [{"$match": {"open": True, **indexed}}, {"$match": also}, {"$sort": order}]
-        with mongo_errors():
-            cursor = await self._generations.aggregate(steps + ([{"$limit": most}] if most else []))
+        async with mongo_calls():
+            cursor = self._generations.aggregate(steps + ([{"$limit": most}] if most else []))
             return [to_generation(document) async for document in cursor]
 
     async def _change(self, generation_id: str, rule: Rule, now: datetime | None = None) -> Generation | None:
         """The document as `rule` changes it, or None, with nothing written, when it is absent or the rule refuses."""
         version = new_id()
-        with mongo_errors():
-            for _ in range(TRIES):
+        for _ in range(TRIES):
+            async with mongo_calls():
                 document = await self._generations.find_one({"_id": generation_id})
                 if document is None:
                     return None

@@ -16,7 +16,7 @@ from pymongo.errors import DuplicateKeyError
 
 from parley_conversation.domain.conversation import Message
 from parley_conversation.domain.words import MOST_CHARACTERS, terms_of, words_of
-from parley_kit.mongo import Document, Mongo, mongo_errors
+from parley_kit.mongo import Document, Mongo, mongo_calls
 
 PART = 2000
 AFTER_ALL = "\U0010ffff"
@@ -40,7 +40,7 @@ class MongoSearch:
         origin = {"conversation_id": message.conversation_id, "owner_id": owner_id}
         for number, words in enumerate(_parts(words_of(message.content))):
             document = {"_id": f"{name}:{number}", **origin, "words": _distinct(words), "text": _joined(words)}
-            with mongo_errors():
+            async with mongo_calls():
                 try:
                     await self._texts.insert_one(document)
                 except DuplicateKeyError:
@@ -54,8 +54,8 @@ class MongoSearch:
 
     async def forget(self, conversation_id: str) -> None:
         """Some at a time, so that each call ends within its time."""
-        with mongo_errors():
-            while True:
+        while True:
+            async with mongo_calls():
                 some = self._texts.find({"conversation_id": conversation_id}, {"_id": 1}, limit=DELETED_AT_ONCE)
                 found = [document["_id"] async for document in some]
                 if not found:
@@ -67,10 +67,10 @@ class MongoSearch:
         if len(term) > 1:
             steps.append({"$match": {"text": {"$regex": _together(term, unfinished)}}})
         titles = [{"$match": _of_title(step["$match"])} for step in steps]
-        with mongo_errors():
-            messages = await self._texts.aggregate([*steps, {"$group": {"_id": "$conversation_id"}}])
+        async with mongo_calls():
+            messages = self._texts.aggregate([*steps, {"$group": {"_id": "$conversation_id"}}])
             found = {document["_id"] async for document in messages}
-            named = await self._conversations.aggregate([*titles, {"$project": {"_id": 1}}])
+            named = self._conversations.aggregate([*titles, {"$project": {"_id": 1}}])
             return found | {document["_id"] async for document in named}
 
 
