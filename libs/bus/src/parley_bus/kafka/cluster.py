@@ -65,7 +65,10 @@ class Cluster:
 
     async def _create(self, admin: AIOKafkaAdminClient, names: Iterable[str]) -> None:
         topics = [self._new_topic(name) for name in sorted(names)]
-        answer = await admin.create_topics(topics, timeout_ms=round(CALL_SECONDS * 1000))
+        try:
+            answer = await admin.create_topics(topics, timeout_ms=round(CALL_SECONDS * 1000))
+        except AttributeError as unknown:  # aiokafka looks for the controller's node id, and there is no controller
+            raise Unavailable("Kafka has no controller at the moment") from unknown
         for name, code, *_ in answer.topic_errors:
             error = for_code(code)
             if error not in (NoError, TopicAlreadyExistsError):
