@@ -339,6 +339,12 @@ async def test_a_refused_key_is_no_fault_of_the_user(server: ChatServer, status:
     assert len(server.asked) == 1
 
 
+async def test_an_error_that_is_no_json_is_told_on_one_line(server: ChatServer) -> None:
+    server.replies.append(Reply([b"<p>\nbad gateway\xff</p>"], 502, {"Content-Type": "text/html"}))
+    with pytest.raises(Unavailable, match=r"<p> bad gateway\ufffd</p> \(502\)"):
+        await ask(server, patience_seconds=0.0)
+
+
 @pytest.mark.parametrize("status", [400, 422])
 async def test_a_request_that_the_server_refuses_is_bad_input(server: ChatServer, status: int) -> None:
     server.replies.append(error(status, "temperature is too high"))

@@ -108,10 +108,11 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _json(content: bytes) -> object:
+    """The JSON in a body, or what else it says, on one line."""
     try:
         return json.loads(content)
     except ValueError:
-        return None
+        return {"message": " ".join(content.decode(errors="replace").split())}
 
 
 def _reason(error: Exception) -> str:
