@@ -27,6 +27,9 @@ SERVERS: dict[str, tuple[str, Callable[[Path, PortOf], Server]]] = {
 }
 
 
+SHOWN = 200
+
+
 def main() -> None:
     options = _options()
     if options.table:
@@ -57,10 +60,12 @@ def _check_the_tests(tree: Tree, mutants: Sequence[Mutant], environment: dict[st
 
 def _is_killed(tree: Tree, mutant: Mutant, environment: dict[str, str]) -> bool:
     started = time.monotonic()
-    killed = tree.kills(mutant, environment)
-    verdict = "killed" if killed else "SURVIVED"
+    killer = tree.killer(mutant, environment)
+    verdict = "SURVIVED" if killer is None else "killed"
     print(f"{verdict:9} {mutant.promise:5} {mutant.guard} ({time.monotonic() - started:.1f} s)", flush=True)
-    return killed
+    if killer is not None:
+        print(f"          {killer[:SHOWN]}", flush=True)
+    return killer is not None
 
 
 @contextmanager

@@ -37,8 +37,8 @@ class Tree:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(ROOT / name, target)
 
-    def kills(self, mutant: Mutant, environment: dict[str, str]) -> bool:
-        """Whether a test notices that the guard is gone. Raises Outdated, or Broken when no test ran."""
+    def killer(self, mutant: Mutant, environment: dict[str, str]) -> str | None:
+        """What the test says that notices that the guard is gone. Raises Outdated, or Broken when no test ran."""
         file = self.folder / mutant.file
         text = file.read_text()
         file.write_text(mutant.apply(text))
@@ -48,7 +48,7 @@ class Tree:
             file.write_text(text)
         if code not in (0, FAILED):
             raise Broken(f"{mutant.guard}: pytest ended with {code}\n{said[-2000:]}")
-        return code == FAILED
+        return _verdict(said) if code == FAILED else None
 
     def run(self, tests: Sequence[str], environment: dict[str, str]) -> tuple[int, str]:
         """pytest's exit code and output."""
@@ -60,7 +60,7 @@ class Tree:
                 command, cwd=self.folder, env=variables, capture_output=True, timeout=TEST_SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            return FAILED, "it did not come to an end"
+            return FAILED, "FAILED it did not come to an end"
         return done.returncode, (done.stdout + done.stderr).decode(errors="replace")
 
     def _sources(self) -> list[Path]:
@@ -68,3 +68,8 @@ class Tree:
         settings = (self.folder / "pyproject.toml").read_text()
         (listed,) = re.findall(r"^mypy_path = \[(.*)\]$", settings, re.MULTILINE)
         return [self.folder / name for name in re.findall(r'"([^"]+)"', listed)]
+
+
+def _verdict(said: str) -> str:
+    """The line of pytest's summary that names the test and the reason."""
+    return next((line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))), "FAILED")

@@ -38,21 +38,21 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def test_a_guard_that_is_held_is_killed_and_put_back(tree: Tree) -> None:
-    assert tree.kills(GUARD, {})
+    assert str(tree.killer(GUARD, {})).startswith("FAILED test_guard.py::test")
     assert tree.run(GUARD.tests, {})[0] == 0
 
 
 def test_a_guard_that_nothing_holds_survives(tree: Tree) -> None:
     (tree.folder / "test_guard.py").write_text("from guard import allowed\n\ndef test():\n    assert allowed(1)\n")
-    assert not tree.kills(GUARD, {})
+    assert tree.killer(GUARD, {}) is None
 
 
 def test_a_mutant_that_breaks_the_import_proves_nothing(tree: Tree) -> None:
     with pytest.raises(Broken):
-        tree.kills(replace(GUARD, new="("), {})
+        tree.killer(replace(GUARD, new="("), {})
 
 
 @pytest.mark.parametrize("old", ["x > 1", "x"])
 def test_a_guard_that_moved_is_named(tree: Tree, old: str) -> None:
     with pytest.raises(Outdated, match="a guard"):
-        tree.kills(replace(GUARD, old=old), {})
+        tree.killer(replace(GUARD, old=old), {})
