@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import httpx
 import pytest
 from support.graphql import events, open_http, text_of
 from support.people import STOP, Person, scripted, sign_up
-from support.platform import start_platform
+from support.platform import START_SECONDS, free_port, start_platform
 
 from parley_worker.testing.chat_server import MODEL, ChatServer, Reply, answer, open_chat_server
 
@@ -38,6 +39,7 @@ async def user_of(server: ChatServer, tmp_path: Path, dialect: str) -> AsyncIter
         platform = await asyncio.to_thread(starting.__enter__)
         stack.callback(starting.__exit__, None, None, None)
         yield await sign_up(await stack.enter_async_context(open_http(platform.url)))
+        assert "HTTP Request" not in platform.tail(), "the log has a line for each request to the server"
 
 
 async def test_a_conversation_on_another_server(server: ChatServer, tmp_path: Path) -> None:
@@ -87,3 +89,14 @@ async def test_a_reader_is_told_when_the_server_cannot_go_on(server: ChatServer,
         again = kinds.index("GenerationRestarted")
         assert text_of(seen[again + 1 :]) == scripted(16)
         assert kinds.count("GenerationRestarted") == 1
+
+
+def test_the_platform_waits_for_the_server_and_ends_when_told(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    settings = {"PARLEY_WORKER_BACKEND": "openai", "PARLEY_OPENAI_URL": url, "NO_PROXY": "127.0.0.1"}
+    with start_platform(tmp_path / "data", settings=settings, ready=False) as platform:
+        deadline = time.monotonic() + START_SECONDS
+        while "waiting_for_model_server" not in platform.tail():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert platform.stop() == 0

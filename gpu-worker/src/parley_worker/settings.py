@@ -54,7 +54,7 @@ class WorkerSettings(TlsSettings):
     scripted_interval_ms: float = Field(20.0, ge=0, description="milliseconds between the scripted backend's tokens")
     openai_url: str | None = Field(
         None,
-        pattern=r"^https?://[^/\s]+(/\S*)?$",
+        pattern=r"^https?://[^/@\s]+(/\S*)?$",
         description="the openai backend's server, as http://host:8000/v1; /v1 where no path is given",
     )
     openai_api_key: SecretStr | None = Field(None, description="that server's key, if it asks for one")

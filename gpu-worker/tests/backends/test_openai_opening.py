@@ -92,7 +92,10 @@ async def test_an_address_that_is_none_is_named(server: ChatServer) -> None:
         await model_of(server, openai_url="http://host:port/v1")
 
 
-@pytest.mark.parametrize("values", [{"openai_url": "localhost:8000"}, {"openai_dialect": "tgi"}])
+@pytest.mark.parametrize(
+    "values",
+    [{"openai_url": "localhost:8000"}, {"openai_url": "http://user:password@host/v1"}, {"openai_dialect": "tgi"}],
+)
 def test_a_bad_setting_is_named(server: ChatServer, values: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"PARLEY_{next(iter(values)).upper()}"):
         settings(server, **values)

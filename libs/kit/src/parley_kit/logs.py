@@ -44,6 +44,8 @@ def configure_logs(level: str = "info", handler: logging.Handler | None = None) 
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    if level != "debug":
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # else a line for each request, each probe of a server
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
