@@ -14,7 +14,7 @@ from pathlib import Path
 
 from support.platform import SCRIPTED, Platform, environment, free_ports
 
-START_SECONDS = 120.0
+START_SECONDS = 170.0
 DOWN_SECONDS = 30.0
 COMMAND = [sys.executable, "-m", "parley_local"]
 

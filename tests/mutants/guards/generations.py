@@ -159,16 +159,8 @@ MUTANTS = (
         "order",
         "what was acknowledged is in the chat log before the next message looks for its parent",
         f"{CONVERSATION}/handlers/sends.py",
-        "return await newest_leaf(self._stores.chat_log, conversation_id) if repaired else newest",
-        "return newest",
-        (f"{CONVERSATION_TESTS}/test_order.py",),
-    ),
-    Mutant(
-        "order",
-        "a message that was owed, and paid while the next looks for its parent, is not passed over",
-        f"{CONVERSATION}/handlers/sends.py",
-        "if command.parent_id is None and _is_gap(parent, seq):",
-        "if False:",
+        "await both(self._admission.check(owner_id), self._relay.store_all(conversation.id))",
+        "await self._admission.check(owner_id)",
         (f"{CONVERSATION_TESTS}/test_order.py",),
     ),
     Mutant(

@@ -59,16 +59,10 @@ class Relay:
                 stored = stored or _is_answer(generation, debt)
         return replace(generation, answer_stored=stored)
 
-    async def store_all(self, conversation_id: str) -> bool:
-        """Make every message that this conversation has acknowledged readable. False: there was nothing to do."""
-        indebted = [
-            generation
-            for generation in await self._stores.generations.unsettled(conversation_id)
-            if any(isinstance(debt, AppendMessage) for debt in generation.outbox)
-        ]
-        for generation in indebted:
+    async def store_all(self, conversation_id: str) -> None:
+        """Make every message that this conversation has acknowledged readable."""
+        for generation in await self._stores.generations.unsettled(conversation_id):
             await self.store(generation)
-        return bool(indebted)
 
     async def _pay(self, generation: Generation, conversation: Conversation, debt: Debt) -> None:
         match debt:

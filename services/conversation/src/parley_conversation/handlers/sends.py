@@ -97,11 +97,9 @@ class SendHandlers:
             known = await self._known(conversation, command.request_id)
             if known is not None:
                 return await self._repeated(known)
-            _, parent = await both(self._admission.check(owner_id), self._parent(owner_id, command))
-            siblings, seq = await both(self._siblings(conversation.id, parent), self._reserve(conversation.id, 2))
-            if command.parent_id is None and _is_gap(parent, seq):
-                parent = next(iter(await self._stores.chat_log.before(conversation.id, seq, 1)), None)
-                siblings = await self._siblings(conversation.id, parent)
+            await both(self._admission.check(owner_id), self._relay.store_all(conversation.id))
+            parent, seq = await both(self._parent(owner_id, command), self._reserve(conversation.id, 2))
+            siblings = await self._siblings(conversation.id, parent)
             question = self._new_question(conversation, command.content, parent, seq)
             draft = self._draft(conversation, command, question, question.seq + 1)
             draft = replace(draft, outbox=(AppendMessage(new_id(), question), *draft.outbox))
@@ -142,22 +140,15 @@ class SendHandlers:
         return Sent(question, stored)
 
     async def _parent(self, owner_id: str, command: SendMessage) -> Message | None:
+        """Of what was acknowledged before, all is in the log by now."""
         if command.parent_id is None:
-            return await self._newest(command.conversation_id)
+            return await newest_leaf(self._stores.chat_log, command.conversation_id)
         if command.parent_id == command.conversation_id:
             return None
-        await self._relay.store_all(command.conversation_id)
         parent = await self._access.message(owner_id, command.parent_id)
         if parent.conversation_id != command.conversation_id:
             raise NotFound("there is no such message in this conversation")
         return parent
-
-    async def _newest(self, conversation_id: str) -> Message | None:
-        """What the newest message is once all that was acknowledged is in the log, as it is but after a crash."""
-        repaired, newest = await both(
-            self._relay.store_all(conversation_id), newest_leaf(self._stores.chat_log, conversation_id)
-        )
-        return await newest_leaf(self._stores.chat_log, conversation_id) if repaired else newest
 
     async def _siblings(self, conversation_id: str, parent: Message | None) -> Sequence[str]:
         seq = parent.seq if parent else None
@@ -221,13 +212,6 @@ class SendHandlers:
             entitle = self._stores.conversations.entitle(conversation.id, derive_title(content))
             works.append(_attempt("not_entitled", generation, entitle))
         await gather_all(works)
-
-
-def _is_gap(parent: Message | None, seq: int) -> bool:
-    """Whether seqs between the two are unaccounted for: perhaps a message was owed to the log when its newest was read,
-    and paid when the debts were. Each send takes two seqs, its own and its answer's, which may still be in the making.
-    """
-    return seq - (parent.seq if parent else -1) > 2
 
 
 async def _attempt(otherwise: str, generation: Generation, work: Awaitable[None]) -> None:
