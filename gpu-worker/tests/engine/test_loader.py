@@ -141,7 +141,7 @@ def bytes_of(key):
     return int(re.search(key + r":\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 torch.set_num_threads(1)
-torch.aminmax(torch.ones(1 << 22).to(torch.bfloat16).float())  # what torch loads at first use is not the model's
+torch.aminmax(torch.ones(1 << 10).to(torch.bfloat16).float())  # what torch loads at first use is not the model's
 before = bytes_of("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
 model = load_model(Path(sys.argv[1]), getattr(torch, sys.argv[2]), torch.device("cpu"))
@@ -150,11 +150,9 @@ print((bytes_of("VmHWM") - before) / weights, (bytes_of("VmRSS") - before) / wei
 """
 
 
-@pytest.mark.parametrize(("dtype", "limit"), [("float32", 1.15), ("bfloat16", 1.25)])
-def test_loading_takes_the_memory_of_the_weights_once(
-    tmp_path: Path, new_checkpoint: Callable[..., Path], dtype: str, limit: float
-) -> None:
-    """The file is bfloat16; beyond the weights there is room for one tensor's pages, a fifth of the file."""
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_loading_takes_the_memory_of_the_weights_once(new_checkpoint: Callable[..., Path], dtype: str) -> None:
+    """The file is bfloat16: held beside the weights it would add a half of them, or as much again."""
     folder = new_checkpoint(
         hidden_size=1024,
         intermediate_size=2048,
@@ -167,7 +165,7 @@ def test_loading_takes_the_memory_of_the_weights_once(
     command = [sys.executable, "-c", PEAK, str(folder), dtype]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
     peak, after = map(float, done.stdout.split())
-    assert 0.9 < after <= peak <= limit
+    assert 0.9 < after <= peak <= 1.15
 
 
 def test_defaults_come_from_the_generation_config_then_from_the_config(edit: Any, folder: Path) -> None:

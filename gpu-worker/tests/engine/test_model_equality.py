@@ -16,6 +16,7 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from parley_worker.core import FinishReason
 from parley_worker.models.config import read_model_config
+from parley_worker.models.decoder import Decoder
 from parley_worker.models.rotary import frequencies, grown_frequencies
 from parley_worker.scheduler.request import Request, Sampling
 
@@ -158,6 +159,28 @@ def test_an_answer_in_dynamic_rope_goes_on_where_an_earlier_attempt_stopped(
     expected = new_oracle(folder).answer(prompt, 60)
     resumed = Request("0", prompt + tuple(expected[:30]), 30, 60, frozenset(), GREEDY)
     assert drive(folder, {0: [resumed]}, budget=7)["0"] == (expected[30:], FinishReason.LENGTH)
+
+
+@pytest.mark.parametrize("poisoned_at", [0, 1])
+def test_what_slid_out_of_the_window_never_reaches_the_slots_next_sequence(
+    new_checkpoint: Callable[..., Path], new_oracle: Any, drive: Any, poisoned_at: int
+) -> None:
+    """The bad token is so far back that the answer after it is sound; only the cache still holds what it computed."""
+    folder = new_checkpoint(architecture="mistral", sliding_window=8)
+    long = Request("long", tuple(range(90)), 0, 60, frozenset(), GREEDY)
+    short = Request("short", (3, 4), 0, 20, frozenset(), GREEDY)
+    oracle = new_oracle(folder)
+    expected = {request.id: oracle.answer(request.token_ids, request.max_tokens) for request in (long, short)}
+    poison = next(token for token in range(90, 280) if not any(token in answer for answer in expected.values()))
+
+    def spoil(model: Decoder) -> None:
+        model.weights.embedding[poison] = float("nan")
+
+    bad = Request("bad", (1, 2, poison, *range(60)), 0, 3, frozenset(), GREEDY)
+    first = [bad, long] if poisoned_at == 0 else [long, bad]
+    answers = drive(folder, {0: first, 1: [short]}, slots=2, budget=8, spoil=spoil)
+    assert len(answers.pop("bad")[0]) == 3
+    assert {name: tokens for name, (tokens, _) in answers.items()} == expected
 
 
 @pytest.mark.parametrize("file_dtype", [torch.bfloat16, torch.float16])

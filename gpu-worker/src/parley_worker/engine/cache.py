@@ -25,13 +25,34 @@ class SlotCache:
         self.keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
         self.values = torch.zeros_like(self.keys)
         self.attention_windows = config.attention_windows
+        # No score depends on what slid out of a window, so finite scores do not prove it finite.
+        self._clears = any(window is not None for window in config.attention_windows)
+        self._reach = [0] * slots
 
     def edit(self, edit: Move | Clear) -> None:
+        if isinstance(edit, Clear):
+            self._clear(edit.slot, 0, edit.length)
+            return
         for tensor in (self.keys, self.values):
-            if isinstance(edit, Move):
-                tensor[:, edit.target, :, : edit.length] = tensor[:, edit.source, :, : edit.length]
-            else:
-                tensor[:, edit.slot, :, : edit.length] = 0
+            tensor[:, edit.target, :, : edit.length] = tensor[:, edit.source, :, : edit.length]
+        self._forget(edit.target, edit.length)
+
+    def prepare(self, segments: Ordered[Segment]) -> None:
+        """Make the slots ready to take in these segments."""
+        for segment in segments:
+            if segment.start == 0:
+                self._forget(segment.slot, 0)
+            self._reach[segment.slot] = segment.start + segment.length
+
+    def _forget(self, slot: int, length: int) -> None:
+        """Keep the first `length` tokens in a slot alone, of what earlier sequences left there."""
+        if self._clears:
+            self._clear(slot, length, self._reach[slot])
+        self._reach[slot] = length
+
+    def _clear(self, slot: int, begin: int, end: int) -> None:
+        self.keys[:, slot, :, begin:end] = 0
+        self.values[:, slot, :, begin:end] = 0
 
 
 class SlotAttention:
@@ -42,6 +63,7 @@ class SlotAttention:
 
     def __init__(self, cache: SlotCache, segments: Ordered[Segment], positions: Tensor) -> None:
         self._cache = cache
+        cache.prepare(segments)
         device = positions.device
         self._singles = sum(segment.length == 1 for segment in segments)
         self._chunks = segments[self._singles :]
