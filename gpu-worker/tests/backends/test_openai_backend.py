@@ -376,6 +376,7 @@ async def test_a_conversation_over_the_window_is_cut_from_its_oldest_end(server:
             400, "'max_tokens' is too large: 5000. The maximum context length is 100 tokens and it has 60 input tokens"
         ),
         error(400, "too long", type="exceed_context_size_error", n_prompt_tokens=60),
+        Reply([event({"error": {"message": "60 input tokens", "code": "context_length_exceeded"}})]),
     ],
 )
 async def test_an_answer_longer_than_the_window_has_what_is_left_of_it(server: ChatServer, refusal: Reply) -> None:

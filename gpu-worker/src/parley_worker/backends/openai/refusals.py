@@ -55,9 +55,8 @@ class Refusal(Failure):
         self.status = status
         self.again = status in _AGAIN or status >= 500
         self.retry_after = retry_after
-        self.over_window = status in _REQUEST_AT_FAULT and bool(
-            kinds & _OVER_WINDOW_KINDS or _OVER_WINDOW.search(message)
-        )
+        said = status in _REQUEST_AT_FAULT and _OVER_WINDOW.search(message)
+        self.over_window = bool(said or kinds & _OVER_WINDOW_KINDS)
         counted = _COUNTED.search(message)
         self.prompt_tokens = prompt_tokens or (int(counted[1]) if counted else None)
 
