@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,12 +13,6 @@ from parley_worker.bootstrap import open_backend
 from parley_worker.core import ModelInfo
 from parley_worker.settings import WorkerSettings
 from parley_worker.testing.chat_server import JSON, MODEL, ChatServer, Reply, error, open_chat_server
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ChatServer]:
-    async with open_chat_server() as opened:
-        yield opened
 
 
 def settings(server: ChatServer, **values: object) -> WorkerSettings:

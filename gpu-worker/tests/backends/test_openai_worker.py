@@ -29,12 +29,6 @@ async def platform() -> AsyncIterator[Platform]:
         yield opened
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ChatServer]:
-    async with open_chat_server(interval=0.005) as opened:
-        yield opened
-
-
 @asynccontextmanager
 async def worker(platform: Platform, server: ChatServer, dialect: Dialect = Dialect.VLLM) -> AsyncIterator[None]:
     config = replace(CONFIG, url=server.url, dialect=dialect)
