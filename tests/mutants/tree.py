@@ -54,7 +54,7 @@ class Tree:
         """pytest's exit code and output."""
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", *tests]
         paths = os.pathsep.join(map(str, self._sources()))
-        variables = {**os.environ, **environment, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        variables = {**os.environ, **environment, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "300"}
         try:
             done = subprocess.run(
                 command, cwd=self.folder, env=variables, capture_output=True, timeout=TEST_SECONDS, check=False
