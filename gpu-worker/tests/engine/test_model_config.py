@@ -26,6 +26,8 @@ from parley_worker.models.rope import RopeConfig
         ({"layer_types": ["sliding_attention"] * 2}, "layer_types has sliding_attention"),
         ({"layer_types": ["full_attention"]}, "layer_types must be"),
         ({"layer_types": ["chunked_attention", "full_attention"]}, "layer_types must be"),
+        ({"layer_types": [{}, []]}, "layer_types must be"),
+        ({"rope_parameters": {"rope_type": "yarn", "factor": 2, "rope_theta": 1}}, "rope_theta must be over 1"),
         ({"no_rope_layers": [1, 0]}, "no_rope_layers"),
         ({"rope_interleaved": True}, "rope_interleaved True"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
@@ -119,11 +121,12 @@ def test_the_window_reaches_as_far_as_the_rope_was_stretched_to(edit: Any, folde
         {**yarn, "original_max_position_embeddings": 40},
         {**yarn, "original_max_position_embeddings": 20},
         {"rope_type": "dynamic", "factor": 1.5},
+        {"rope_type": "dynamic", "factor": 1e308},
         {"rope_type": "linear", "factor": 2.0},
     ):
         edit(folder, rope_parameters=parameters)
         windows.append(read_model_config(folder).window)
-    assert windows == [640, 160, 160, 240, 160]
+    assert windows == [640, 160, 160, 240, 1 << 40, 160]
 
 
 def test_rope_is_read_as_either_transformers_wrote_it(edit: Any, folder: Path) -> None:

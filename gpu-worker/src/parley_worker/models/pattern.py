@@ -31,7 +31,8 @@ def read_windows(config: JsonFile, family: Architecture, rotations: tuple[bool, 
     types = config.get("layer_types")
     if types is None:
         return derived
-    if not isinstance(types, list) or len(types) != len(rotations) or not {_FULL, _SLIDING}.issuperset(types):
+    known = isinstance(types, list) and all(kind in (_FULL, _SLIDING) for kind in types)
+    if not known or len(types) != len(rotations):
         kinds = f"{_FULL} or {_SLIDING} for each of {len(rotations)} layers"
         raise config.error("layer_types", f"must be {kinds}, not {types!r}")
     if size is None and _SLIDING in types:

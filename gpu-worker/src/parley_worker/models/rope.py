@@ -27,6 +27,9 @@ _KEYS = {
     "type",
 }
 
+# Tokens: beyond any cache, and a number still.
+_FAR = 1 << 40
+
 
 @dataclass(frozen=True, slots=True)
 class RopeConfig:
@@ -54,7 +57,7 @@ class RopeConfig:
         scaling and change nothing else.
         """
         if self.kind in ("dynamic", "yarn"):
-            return max(positions, int(self.original_length * self.factor))
+            return max(positions, int(min(self.original_length * self.factor, _FAR)))
         return positions
 
 
@@ -73,10 +76,12 @@ def read_rope(config: JsonFile, theta: float, positions: int, head_dim: int) -> 
     unknown = sorted(values.values.keys() - _KEYS)
     if unknown:
         raise config.error(unknown[0], "is not supported in the parameters of a rotary embedding")
-    return RopeConfig(theta, kind, **_parameters(kind, config, values, positions, head_dim))
+    return RopeConfig(theta, kind, **_parameters(kind, theta, config, values, positions, head_dim))
 
 
-def _parameters(kind: str, config: JsonFile, values: JsonFile, positions: int, head_dim: int) -> dict[str, Any]:
+def _parameters(
+    kind: str, theta: float, config: JsonFile, values: JsonFile, positions: int, head_dim: int
+) -> dict[str, Any]:
     if kind == "default":
         return {}
     if kind == "linear":
@@ -88,7 +93,11 @@ def _parameters(kind: str, config: JsonFile, values: JsonFile, positions: int, h
     # A length beside the parameters goes before the one among them.
     length = values.integer("original_max_position_embeddings", positions)
     length = config.integer("original_max_position_embeddings", length)
-    return _yarn(values, positions, length) if kind == "yarn" else _llama3(values, length)
+    if kind == "llama3":
+        return _llama3(values, length)
+    if theta <= 1:
+        raise config.error("rope_theta", f"must be over 1 with rope_type 'yarn', is {theta}")
+    return _yarn(values, positions, length)
 
 
 def _llama3(values: JsonFile, length: int) -> dict[str, Any]:
