@@ -76,6 +76,7 @@ def _gateway(settings: GatewaySettings, backends: Backends, live: Live, clock: C
         requests=Capacity(settings.gateway_max_requests, "requests"),
         streams=Capacity(settings.gateway_max_streams, "streams"),
         origins=settings.origins,
+        behind_proxy=settings.gateway_trust_forwarded,
         development=development,
     )
 
@@ -89,8 +90,7 @@ def _server_options(settings: GatewaySettings) -> dict[str, object]:
         "ws_per_message_deflate": False,
         "server_header": False,
         "timeout_keep_alive": 75,  # longer than clients keep idle connections, so that they are the ones who close
-        "proxy_headers": settings.gateway_trust_forwarded,
-        "forwarded_allow_ips": "*",
+        "proxy_headers": False,  # uvicorn would take the first entry of X-Forwarded-For: see client_address
     }
 
 

@@ -20,7 +20,7 @@ class GatewaySettings(TlsSettings):
     gateway_max_streams: int = Field(2000, ge=1, description="WebSockets and event streams open at once")
     gateway_max_requests: int = Field(1000, ge=1, description="queries and mutations over HTTP under way at once")
     gateway_trust_forwarded: bool = Field(
-        False, description="take the client's address from X-Forwarded-For: only behind a proxy that sets it"
+        False, description="the last address in X-Forwarded-For is the client's: only behind a proxy that adds it"
     )
 
     @property
