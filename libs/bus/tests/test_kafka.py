@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from prometheus_client import REGISTRY
 
-from parley_bus import Capability, Delivery, Record
+from parley_bus import DLQ_SUFFIX, Capability, Delivery, Record
 from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
 from parley_bus.kafka.producer import MAX_RECORD_BYTES
 from parley_bus.testing.contract import BusContract
@@ -56,3 +57,28 @@ async def test_what_happens_is_counted(kafka: str) -> None:
     assert counted("parley_bus_settled_total", **where) == 2
     assert counted("parley_bus_rejected_total", **where) == 1
     assert counted("parley_bus_lag", **where) == 0
+
+
+async def test_a_record_that_fits_no_dead_letter_blocks_no_partition(kafka: str) -> None:
+    """The broker counts compressed bytes, so others can write what we could not: its letter says where it is."""
+    topic = f"huge.{uuid4().hex}"
+    async with open_kafka(KafkaSettings.load(kafka_servers=kafka, kafka_partitions=1)) as bus:
+        await bus.publish(Record(topic, "key", b"first"))
+        async with AIOKafkaProducer(
+            bootstrap_servers=kafka, compression_type="gzip", max_request_size=4 * MAX_RECORD_BYTES
+        ) as stranger:
+            await stranger.send_and_wait(topic, bytes(2 * MAX_RECORD_BYTES), b"key", headers=[("mark", b"x")])
+        async with bus.subscribe([topic], "group") as consumer, asyncio.timeout(20):
+            held: list[Delivery] = []
+            while len(held) < 2:
+                held += await consumer.fetch(2 - len(held), 1.0)
+            await consumer.reject(held[1], "no event", "BadInput")
+        async with bus.subscribe([topic + DLQ_SUFFIX], "group") as undertaker, asyncio.timeout(20):
+            letters: list[Delivery] = []
+            while not letters:
+                letters += await undertaker.fetch(1, 1.0)
+    assert letters[0].record.value == b""
+    headers = letters[0].record.headers
+    assert (headers["dlq_topic"], headers["dlq_offset"], headers["dlq_error"]) == (topic, "1", "BadInput")
+    assert headers["dlq_reason"].startswith("no event")
+    assert "left out" in headers["dlq_reason"]

@@ -54,8 +54,8 @@ class Consumer(Protocol):
     async def reject(self, delivery: Delivery, reason: str, error: str) -> None:
         """Publish the raw record to `<topic>.dlq`, then settle. `error` is the class of what went wrong.
 
-        Its headers gain `dlq_reason`, `dlq_error`, `dlq_topic`, `dlq_partition` and `dlq_offset`. Raises Unavailable;
-        then the record is still owed.
+        Its headers gain `dlq_reason`, `dlq_error`, `dlq_topic`, `dlq_partition` and `dlq_offset`. A record too
+        large for a letter has one of these headers alone. Raises Unavailable; then the record is still owed.
         """
         ...
 

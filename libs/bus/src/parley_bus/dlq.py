@@ -23,6 +23,14 @@ def dead_letter(delivery: Delivery, reason: str, error: str) -> Record:
     return replace(record, topic=record.topic + DLQ_SUFFIX, headers={**record.headers, **origin})
 
 
+def stub_letter(delivery: Delivery, reason: str, error: str) -> Record:
+    """For a record that no letter has room for: it says where the record is. Replayed, it comes back as a letter."""
+    size = len(delivery.record.value)
+    record = replace(delivery.record, key="", value=b"", headers={})
+    reason = f"{reason[: MAX_REASON // 2]} (left out: {size} bytes, more than fit)"
+    return dead_letter(replace(delivery, record=record), reason, error)
+
+
 def revived(letter: Record) -> Record:
     """The record that became this dead letter. With the `ce_id` that it had, so that its effects come once."""
     headers = {name: value for name, value in letter.headers.items() if not name.startswith("dlq_")}

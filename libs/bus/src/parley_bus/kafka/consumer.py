@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from parley_bus.base import Delivery, Record
-from parley_bus.dlq import dead_letter
+from parley_bus.dlq import dead_letter, stub_letter
 from parley_bus.kafka import metrics
 from parley_bus.kafka.cluster import Cluster
 from parley_bus.kafka.member import Member, Windows
@@ -74,7 +74,10 @@ class KafkaConsumer:
                 self._member.wake()
 
     async def reject(self, delivery: Delivery, reason: str, error: str) -> None:
-        await self._publish(dead_letter(delivery, reason, error))
+        try:
+            await self._publish(dead_letter(delivery, reason, error))
+        except BadInput:  # other programs can write what we cannot; it must not be owed for ever
+            await self._publish(stub_letter(delivery, reason, error))
         metrics.REJECTED.labels(delivery.record.topic, self._group).inc()
         await self.settle(delivery)
 
