@@ -41,12 +41,11 @@ class Cluster:
 
         Gateways and workers stop first, and together: neither needs the other to end well.
         """
-        folder = self.layout.run
         return [
             Group("servers", [server.prepare() for server in self.servers]),
-            Group("auth", [self.auth.program(folder)]),
-            Group("conversation", [self.conversation.program(folder)]),
-            Group("edge", [service.program(folder) for service in (*self.workers, *self.gateways)]),
+            Group("auth", [self.auth.program()]),
+            Group("conversation", [self.conversation.program()]),
+            Group("edge", [service.program() for service in (*self.workers, *self.gateways)]),
         ]
 
 

@@ -24,10 +24,10 @@ class Service:
     environment: Mapping[str, str]
     stop_seconds: int
 
-    def program(self, folder: Path) -> Program:
-        """How it is started. Its working folder is `folder`."""
-        command = (sys.executable, "-m", self.module)
-        return Program(self.name, command, folder, self.environment, self.stop_seconds)
+    def program(self) -> Program:
+        """How it is started: where `up` was, so that relative paths in its environment mean what they meant there."""
+        command = (sys.executable, "-P", "-m", self.module)  # -P: a module there is not taken for a package's
+        return Program(self.name, command, Path.cwd(), self.environment, self.stop_seconds)
 
     def check(self) -> None:
         """Raises NotReady unless /readyz says 200."""
