@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.helpers_shared import _check_command_response
 
 from parley_kit.errors import Unavailable
 from parley_kit.ids import new_id
@@ -53,6 +54,14 @@ async def test_a_duplicate_key_and_a_bug_stay_what_they_are(db: Mongo) -> None:
     with pytest.raises(OperationFailure):
         async with mongo_calls():
             await db.things.update_one({"_id": 1}, {"$nonsense": {"x": 1}})
+
+
+@pytest.mark.parametrize("code", [6, 134, 189, 262])
+async def test_what_a_member_of_a_replica_set_cannot_do_now_is_unavailable(code: int) -> None:
+    """A host out of reach, no majority yet, a primary that steps down, no time left: as the server says it."""
+    with pytest.raises(Unavailable):
+        async with mongo_calls():
+            _check_command_response({"ok": 0, "code": code, "errmsg": "not now"}, max_wire_version=21)
 
 
 async def test_a_crowd_behind_a_server_that_hangs_is_told_in_time() -> None:

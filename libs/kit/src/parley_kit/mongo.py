@@ -17,7 +17,7 @@ import pymongo
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import ReadPreference
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -33,9 +33,23 @@ SELECT_MS, CONNECT_MS, CALL_MS = 1200, 1200, 1400
 retries and the answer, in all."""
 WAIT_SECONDS = 1.5
 """And with the wait for a thread, where many calls hang at once."""
+CLOSE_SECONDS = 1.0
 MIGRATION_SECONDS = 60.0
 """For the steps of a schema: an index over many documents takes longer than a call may."""
 AWAY_LABELS = ("RetryableWriteError", "RetryableReadError", "TransientTransactionError")
+AWAY_CODES = frozenset(
+    {
+        6,  # HostUnreachable, told by a mongos
+        7,  # HostNotFound
+        89,  # NetworkTimeout
+        133,  # FailedToSatisfyReadPreference: no primary now
+        134,  # ReadConcernMajorityNotAvailableYet: the server has just started
+        202,  # NetworkInterfaceExceededTimeLimit
+        262,  # ExceededTimeLimit
+        9001,  # SocketException
+    }
+)
+"""Without a label, as a read gets them: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml."""
 
 
 @asynccontextmanager
@@ -65,6 +79,12 @@ async def open_mongo(url: str, database: str) -> AsyncIterator[Mongo]:
             read_concern=ReadConcern("majority"),
         )
     finally:
+        await asyncio.to_thread(_close, client)
+
+
+def _close(client: AsyncIOMotorClient[Document]) -> None:
+    """It tells the server, which may hang: without a limit that would hold up the stop, and on the loop all else."""
+    with pymongo.timeout(CLOSE_SECONDS):
         client.close()
 
 
@@ -89,7 +109,9 @@ async def mongo_calls(seconds: float = WAIT_SECONDS) -> AsyncIterator[None]:
 
 def _away(error: PyMongoError) -> bool:
     """Whether the same call may succeed later: no connection, no time left, or a server that is changing its role."""
-    return isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, AWAY_LABELS))
+    if isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, AWAY_LABELS)):
+        return True
+    return isinstance(error, OperationFailure) and error.code in AWAY_CODES
 
 
 @dataclass(frozen=True, slots=True)

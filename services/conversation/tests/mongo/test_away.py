@@ -180,6 +180,18 @@ async def test_a_stop_ends_the_wait_for_the_server(server: ServerProcess) -> Non
     assert time.monotonic() - started < 1
 
 
+async def test_closing_does_not_wait_for_a_server_that_hangs(server: ServerProcess) -> None:
+    """It says good-bye to the server: a stop of the service is not held up by that, nor is the event loop."""
+    async with asyncio.TaskGroup() as group:
+        async with open_documents(server.address, "conversation") as documents:
+            await documents.generations.get("x")
+            server.pause()
+            started = time.monotonic()
+            turned = group.create_task(asyncio.sleep(0.1))
+        assert time.monotonic() - started < PROMISED_SECONDS
+        assert turned.done()
+
+
 async def _opens(address: str) -> bool:
     async with open_documents(address, "conversation") as documents:
         return await documents.models.served() == []
