@@ -46,6 +46,7 @@ class Producer:
         self._current: AIOKafkaProducer | None = None
         self._opening: asyncio.Task[None] | None = None
         self._disposals: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def send(self, record: Record, deadline: float) -> None:
         """Returns once it is acknowledged, at the latest at `deadline` on the loop's clock.
@@ -75,24 +76,36 @@ class Producer:
             self._dispose(producer)
 
     async def close(self) -> None:
+        """Refuse everything from now on."""
+        self._closed = True
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._current is not None:
             self._dispose(self._current)
             self._current = None
-        await asyncio.gather(*self._disposals)
+        await self._disposed()
 
     async def _opened(self) -> AIOKafkaProducer:
         while self._current is None:
+            if self._closed:
+                raise Unavailable("the bus is closed")
             if self._opening is None:
                 self._opening = asyncio.create_task(self._open(), name="kafka producer opens")
                 self._opening.add_done_callback(self._opening_done)
-            await asyncio.shield(self._opening)
+            opening = self._opening
+            await asyncio.wait([opening])  # for its end, but as nobody's cancellation: closing cancels it
+            if not opening.cancelled():
+                opening.result()
         return self._current
 
+    async def _disposed(self) -> None:
+        """Whoever waits here and is cancelled cancels none of them."""
+        if self._disposals:
+            await asyncio.wait(self._disposals)
+
     async def _open(self) -> None:
-        await asyncio.gather(*self._disposals)
+        await self._disposed()
         producer = _new_producer(self._settings)
         try:
             async with asyncio.timeout(OPEN_SECONDS):
