@@ -110,7 +110,10 @@ class Generations(Protocol):
         ...
 
     async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
-        """Push out the leases (generation id -> attempt) that are this worker's at that attempt and RUNNING."""
+        """Push out the leases (generation id -> attempt) that are this worker's at that attempt and RUNNING.
+
+        Never back: a heartbeat that was held up may arrive after the next one.
+        """
         ...
 
     async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:

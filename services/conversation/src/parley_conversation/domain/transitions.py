@@ -20,8 +20,9 @@ def claim(it: Generation, worker_id: str, now: datetime, lease_until: datetime) 
 
 
 def renew(it: Generation, worker_id: str, attempt: int, lease_until: datetime) -> Generation | None:
+    """A renewal that comes late, after a newer one, takes nothing of the lease away."""
     held = it.state is State.RUNNING and it.worker_id == worker_id and it.attempt == attempt
-    return replace(it, lease_until=lease_until) if held else None
+    return replace(it, lease_until=max(lease_until, it.lease_until or lease_until)) if held else None
 
 
 def requeue(it: Generation, attempt: int, now: datetime, handed_back: bool) -> Generation | None:

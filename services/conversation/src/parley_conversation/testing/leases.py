@@ -74,6 +74,14 @@ class LeasesContract(StoresHarness):
         assert await generations.claim(mine[0].id, "worker-2", after(49), after(60)) is None
         assert await generations.renew("worker-1", {}, after(60)) == []
 
+    async def test_a_renewal_that_comes_late_takes_nothing_away(self, generations: Generations) -> None:
+        """Held up on its way, it arrives after the next one: the lease holds, for as long as that one said."""
+        made = await _claimed(generations)
+        await generations.renew("worker-1", {made.id: 1}, after(50))
+        assert await generations.renew("worker-1", {made.id: 1}, after(20)) == [Renewal(made.id, cancel=False)]
+        [stored] = await generations.get_many([made.id])
+        assert stored.lease_until == after(50)
+
     async def test_only_the_holder_renews(self, generations: Generations) -> None:
         """Not another worker, not an older or a later attempt, not what is queued, fenced or finished."""
         running, queued, fenced, done = [await _claimed(generations) for _ in range(4)]
@@ -81,6 +89,7 @@ class LeasesContract(StoresHarness):
         await generations.fence(fenced.id, 1)
         await generations.finish(done.id, 1, outcome())
         assert await generations.renew("worker-2", {running.id: 1}, after(50)) == []
+        assert await generations.renew("$worker_id", {running.id: 1}, after(50)) == []
         assert await generations.renew("worker-1", {running.id: 0}, after(50)) == []
         assert await generations.renew("worker-1", {running.id: 2}, after(50)) == []
         assert await generations.renew("worker-1", {queued.id: 1, done.id: 1}, after(50)) == []

@@ -69,10 +69,10 @@ class MongoGenerations:
         attempts = [[generation_id, attempt] for generation_id, attempt in leases.items()]
         held = [
             {"$eq": ["$state", str(State.RUNNING)]},
-            {"$eq": ["$worker_id", worker_id]},
+            {"$eq": ["$worker_id", {"$literal": worker_id}]},
             {"$in": [["$_id", "$attempt"], attempts]},
         ]
-        values = {"lease_until": to_micros(lease_until), "version": new_id()}
+        values = {"lease_until": {"$max": ["$lease_until", to_micros(lease_until)]}, "version": new_id()}
         # In the others nothing changes: a field that is not there is not made.
         changed = {name: {"$cond": [{"$and": held}, value, f"${name}"]} for name, value in values.items()}
         async with mongo_calls():
