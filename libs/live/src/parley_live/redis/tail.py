@@ -37,11 +37,14 @@ class Tail:
         self._end = Position()
 
     def after(self, position: Position, most: int) -> list[Entry] | None:
-        """What follows `position`, nothing included; None when that is not known here."""
+        """What follows `position`, nothing included; None when that is not known here.
+
+        Of a position in another stream neither is known: its reader may have asked for a successor not pushed yet.
+        """
         if not self._entries or monotonic() - self._pushed_at > FRESH_SECONDS:
             return None
         before = self._end.index - len(self._entries)
-        known = position.index if position.born == self._end.born else 0
-        if known < before:
+        known = position.index if position.born else 0
+        if position.born not in (0, self._end.born) or known < before:
             return None
         return list(islice(self._entries, known - before, known - before + most))
