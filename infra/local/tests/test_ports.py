@@ -39,3 +39,8 @@ def test_a_gateway_port_in_use_is_one_clear_line() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(ConfigError, match=f"^gateway-2: port {port} is in use"):
             require_free(port, "gateway-2", "127.0.0.1")
+
+
+def test_an_address_of_another_machine_is_not_called_a_port_in_use() -> None:
+    with pytest.raises(ConfigError, match=r"^gateway-1: cannot listen on 192\.0\.2\.7:8080: "):
+        require_free(8080, "gateway-1", "192.0.2.7")

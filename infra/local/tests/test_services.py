@@ -10,6 +10,7 @@ import pytest
 from parley_local.cluster import Cluster, plan
 from parley_local.layout import Layout
 from parley_local.ports import Ports
+from parley_local.services import Services
 from parley_local.settings import ClusterSettings
 from parley_local.supervisor import script_path, write_script
 
@@ -51,3 +52,20 @@ def test_a_module_in_the_working_folder_is_not_taken_for_a_package(
     command = [*program.command[:-1], "parley_auth.settings"]
     done = subprocess.run(command, cwd=program.folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - as an operator may set it
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080"),
+        ("192.0.2.7", "http://192.0.2.7:8080"),
+        (EVERYWHERE, "http://127.0.0.1:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("::", "http://[::1]:8080"),
+    ],
+)
+def test_a_gateway_is_asked_where_it_listens(host: str, url: str) -> None:
+    assert Services({}, Ports()).gateway(1, 8080, host).url == url

@@ -12,9 +12,9 @@ import pytest
 
 from parley_kit.settings import ConfigError
 from parley_local.cluster import refuse_second
-from parley_local.down import end_cluster
+from parley_local.down import LEAVE_SECONDS, end_cluster
 from parley_local.layout import MARK, Layout
-from parley_local.members import members
+from parley_local.members import DOWN_SECONDS, KILL_SECONDS, members
 from parley_local.stop import Interrupted, Stop
 from parley_local.up import hold
 
@@ -66,6 +66,12 @@ def test_down_ends_an_up_that_does_not_listen(layout: Layout) -> None:
     finally:
         command.kill()
         command.communicate()
+
+
+def test_down_keeps_its_30_seconds_even_when_nothing_listens() -> None:
+    """Its own start, the processes, an `up` that hangs, and what that one may have left."""
+    start, left_over = 2.0, LEAVE_SECONDS + KILL_SECONDS
+    assert start + DOWN_SECONDS + KILL_SECONDS + LEAVE_SECONDS + left_over <= 30
 
 
 def test_down_without_a_cluster_does_nothing(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ concurrent_compactors: 1
     def check(self) -> None:
         """Reads a row as a client does."""
         require_listener(self.port)
+        from cassandra import DriverException
         from cassandra.cluster import Cluster, NoHostAvailable
         from cassandra.protocol import ProtocolException
 
@@ -96,7 +97,7 @@ concurrent_compactors: 1
         )
         try:
             cluster.connect().execute("SELECT release_version FROM system.local", timeout=CHECK_SECONDS)
-        except (NoHostAvailable, ProtocolException, OSError) as error:
+        except (DriverException, NoHostAvailable, ProtocolException, OSError) as error:
             raise NotReady(f"Cassandra: {error}") from error
         finally:
             cluster.shutdown()

@@ -80,7 +80,7 @@ def plan(settings: ClusterSettings, gateways: int, workers: int) -> Cluster:
         make.auth(),
         make.conversation(),
         [make.worker(number) for number in range(1, workers + 1)],
-        [make.gateway(number, port) for number, port in enumerate(gateway_ports, 1)],
+        [make.gateway(number, port, settings.gateway_host) for number, port in enumerate(gateway_ports, 1)],
     )
 
 

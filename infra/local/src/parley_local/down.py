@@ -13,7 +13,7 @@ from parley_local.layout import Layout
 from parley_local.members import end_members, members, read_pid
 
 POLL_SECONDS = 0.1
-LEAVE_SECONDS = 3.0
+LEAVE_SECONDS = 2.0
 
 
 def end_cluster(layout: Layout) -> bool:

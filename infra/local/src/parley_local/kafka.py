@@ -103,6 +103,8 @@ def _format(command: list[str]) -> None:
     except subprocess.CalledProcessError as error:
         said = (error.stdout + error.stderr).decode(errors="replace").strip()
         raise ConfigError(f"Kafka's storage could not be formatted:\n{said}") from None
+    except subprocess.TimeoutExpired:
+        raise ConfigError(f"Kafka's storage was not formatted in {FORMAT_SECONDS} s") from None
 
 
 def _describe_cluster(address: str) -> None:

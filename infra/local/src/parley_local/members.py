@@ -12,8 +12,8 @@ from pathlib import Path
 from parley_local.layout import MARK, Layout
 
 POLL_SECONDS = 0.1
-DOWN_SECONDS = 26.0
-KILL_SECONDS = 3.0
+DOWN_SECONDS = 20.0
+KILL_SECONDS = 2.0
 
 
 def members(layout: Layout) -> set[int]:

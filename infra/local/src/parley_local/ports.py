@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import socket
@@ -46,16 +47,24 @@ class Ports:
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
     """Whether a server could listen there now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
+    return _refusal(port, host) is None
 
 
 def require_free(port: int, what: str, host: str) -> None:
-    """Raises ConfigError, naming `what` should listen there, when somebody else does."""
-    if not is_free(port, host):
+    """Raises ConfigError, naming `what` should listen there, when it could not."""
+    refusal = _refusal(port, host)
+    if refusal is None:
+        return
+    if refusal.errno == errno.EADDRINUSE:
         raise ConfigError(f"{what}: port {port} is in use by another program")
+    raise ConfigError(f"{what}: cannot listen on {host}:{port}: {refusal.strerror}")
+
+
+def _refusal(port: int, host: str) -> OSError | None:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        return error
+    return None

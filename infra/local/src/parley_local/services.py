@@ -6,7 +6,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from parley_local.program import NotReady, PortOf, Program
@@ -23,6 +23,13 @@ class Service:
     health_port: int
     environment: Mapping[str, str]
     stop_seconds: int
+    host: str = "127.0.0.1"
+
+    @property
+    def url(self) -> str:
+        """Where it is asked for its health: where it listens, or on loopback when that is everywhere."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - as an operator may set it
+        return f"http://[{host}]:{self.health_port}" if ":" in host else f"http://{host}:{self.health_port}"
 
     def program(self) -> Program:
         """How it is started: where `up` was, so that relative paths in its environment mean what they meant there."""
@@ -32,7 +39,7 @@ class Service:
     def check(self) -> None:
         """Raises NotReady unless /readyz says 200."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/readyz", timeout=CHECK_SECONDS):
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=CHECK_SECONDS):  # noqa: S310 - http
                 return
         except urllib.error.HTTPError as error:
             raise NotReady(error.read().decode(errors="replace")) from error
@@ -62,9 +69,10 @@ class Services:
         """Drains within 5 s: it hands its generations back."""
         return self._with_health(f"worker-{number}", "parley_worker", {}, stop_seconds=8)
 
-    def gateway(self, number: int, port: int) -> Service:
+    def gateway(self, number: int, port: int, host: str) -> Service:
         """Answers for its health on the port that it serves."""
-        return self._service(f"gateway-{number}", "parley_gateway", port, {"PARLEY_GATEWAY_PORT": str(port)}, 8)
+        own = {"PARLEY_GATEWAY_PORT": str(port)}
+        return replace(self._service(f"gateway-{number}", "parley_gateway", port, own, stop_seconds=8), host=host)
 
     def _with_health(self, name: str, module: str, own: Mapping[str, str], stop_seconds: int) -> Service:
         port = self.port_of(f"{name}-health")

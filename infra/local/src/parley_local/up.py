@@ -107,7 +107,7 @@ def _explain(startup: Startup, cluster: Cluster, console: Console) -> None:
 
 
 def _welcome(cluster: Cluster) -> str:
-    addresses = [f"http://127.0.0.1:{gateway.health_port}/graphql" for gateway in cluster.gateways]
+    addresses = [f"{gateway.url}/graphql" for gateway in cluster.gateways]
     lines = {
         "Address": "\n           ".join(f"[link={address}]{address}[/link]" for address in addresses),
         "Servers": f"Kafka, Cassandra, Redis, MongoDB ({cluster.mongodb_title})",
