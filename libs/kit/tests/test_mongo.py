@@ -6,14 +6,15 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import DuplicateKeyError, OperationFailure, WriteError
 from pymongo.helpers_shared import _check_command_response
 
 from parley_kit.errors import Unavailable
 from parley_kit.ids import new_id
-from parley_kit.mongo import Migration, Mongo, migrate, mongo_calls, open_mongo
+from parley_kit.mongo import Migration, Mongo, define_collection, migrate, mongo_calls, open_mongo
 from parley_kit.settings import ConfigError
 
 
@@ -128,3 +129,24 @@ async def test_many_processes_may_migrate_at_once(db: Mongo) -> None:
 
     await asyncio.gather(*(migrate(db, [Migration("1", apply)]) for _ in range(8)))
     assert "name_1" in await db.things.index_information()
+
+
+class Beaten:
+    """A database in which another process always makes the collection just before."""
+
+    def __init__(self, db: Mongo) -> None:
+        self._db = db
+        self.command = db.command
+
+    async def create_collection(self, name: str, **options: Any) -> None:
+        await self._db.create_collection(name)
+        await self._db.create_collection(name, **{**options, "check_exists": False})
+
+
+async def test_a_collection_that_another_process_makes_meanwhile_gets_the_shape(db: Mongo) -> None:
+    shape = {"required": ["name"], "properties": {"name": {"bsonType": "string"}}}
+    await define_collection(cast("Mongo", Beaten(db)), "things", shape)
+    with pytest.raises(WriteError):
+        await db.things.insert_one({"_id": 1})
+    await define_collection(db, "things", {"required": ["_id"]})
+    await db.things.insert_one({"_id": 1})

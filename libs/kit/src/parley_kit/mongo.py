@@ -50,6 +50,7 @@ AWAY_CODES = frozenset(
     }
 )
 """Without a label, as a read gets them: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml."""
+NAMESPACE_EXISTS = 48
 
 
 @asynccontextmanager
@@ -112,6 +113,17 @@ def _away(error: PyMongoError) -> bool:
     if isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, AWAY_LABELS)):
         return True
     return isinstance(error, OperationFailure) and error.code in AWAY_CODES
+
+
+async def define_collection(db: Mongo, name: str, schema: Document) -> None:
+    """A collection that the server holds to this JSON schema, also when it is there or another process makes it now."""
+    validator = {"$jsonSchema": {"bsonType": "object", **schema}}
+    try:
+        await db.create_collection(name, check_exists=False, validator=validator)
+    except OperationFailure as error:
+        if error.code != NAMESPACE_EXISTS:
+            raise
+        await db.command("collMod", name, validator=validator)
 
 
 @dataclass(frozen=True, slots=True)

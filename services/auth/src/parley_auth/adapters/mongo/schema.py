@@ -9,11 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
-from pymongo.errors import OperationFailure
-
-from parley_kit.mongo import Migration, Mongo
-
-NAMESPACE_EXISTS = 48
+from parley_kit.mongo import Migration, Mongo, define_collection
 
 USER = {
     "_id": {"bsonType": "string"},
@@ -64,13 +60,6 @@ MIGRATIONS = (
 
 
 async def _collection(db: Mongo, name: str, fields: Mapping[str, Any], optional: Set[str] = frozenset()) -> None:
-    """A collection of documents with these fields and no others; one that is there already gets the shape."""
+    """A collection of documents with these fields and no others."""
     required = [field for field in fields if field not in optional]
-    schema = {"bsonType": "object", "required": required, "properties": fields, "additionalProperties": False}
-    validator = {"$jsonSchema": schema}
-    try:
-        await db.create_collection(name, check_exists=False, validator=validator)
-    except OperationFailure as error:
-        if error.code != NAMESPACE_EXISTS:
-            raise
-        await db.command("collMod", name, validator=validator)
+    await define_collection(db, name, {"required": required, "properties": fields, "additionalProperties": False})

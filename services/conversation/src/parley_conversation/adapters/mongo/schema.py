@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
-from pymongo.errors import CollectionInvalid
 
 from parley_conversation.domain.generation import State
-from parley_kit.mongo import Document, Migration, Mongo
+from parley_kit.mongo import Document, Migration, Mongo, define_collection
 
 TEXT, FLAG, WHOLE, TIME = (
     {"bsonType": "string"},
@@ -74,11 +73,7 @@ def _index(name: str, *keys: str, **options: Any) -> IndexModel:
 
 async def _define(db: Mongo, name: str, required: Document, indexes: Sequence[IndexModel]) -> None:
     """The collection as it is to be, whether or not it is there: fields that it must have, others may be there."""
-    validator = {"$jsonSchema": {"bsonType": "object", "required": sorted(required), "properties": required}}
-    try:
-        await db.create_collection(name, validator=validator)
-    except CollectionInvalid:
-        await db.command("collMod", name, validator=validator)
+    await define_collection(db, name, {"required": sorted(required), "properties": required})
     if indexes:
         await db[name].create_indexes(indexes)
 
