@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from chaos.caller import Caller
+from chaos.caller import Caller, Refused
 from chaos.exchange import read_to_the_end
 from chaos.operation import Json
 
@@ -45,13 +46,14 @@ class Auditor:
             for gateway, http in enumerate(self._caller.gateways):
                 caller = replace(self._caller, gateways=[http])
                 for conversation, ids in generations.items():
-                    tasks.create_task(self._final(caller, gateway, conversation, ids))
+                    tasks.create_task(self._on_record(self._final(caller, gateway, conversation, ids)))
 
     async def read_again(self, generations: Iterable[str]) -> None:
         """Each answer, now that it is long finished."""
         async with asyncio.TaskGroup() as tasks:
             for number, generation in enumerate(generations):
-                tasks.create_task(self._read(f"auditor-{number}", generation, "sse" if number % 2 else "ws"))
+                reading = read_to_the_end(self._caller, f"auditor-{number}", generation, "sse" if number % 2 else "ws")
+                tasks.create_task(self._on_record(reading))
 
     async def pry(self, stranger: Caller, ids: Iterable[str]) -> None:
         """Ask for what is not the stranger's."""
@@ -59,21 +61,22 @@ class Auditor:
             data = await stranger.insist("stranger", "pry", PRY, {"id": each}, id=each)
             stranger.recorder.record("stranger", "ok", "pry", id=each, found=data["node"] is not None)
 
-    async def _read(self, process: str, generation: str, transport: str) -> None:
+    async def _on_record(self, look: Awaitable[None]) -> None:
+        """A few at a time. What is refused is on record, for the checker to judge."""
         async with self._few:
-            await read_to_the_end(self._caller, process, generation, transport)
+            with suppress(Refused):
+                await look
 
     async def _final(self, caller: Caller, gateway: int, conversation: str, ids: list[str]) -> None:
-        async with self._few:
-            look = partial(caller.insist, f"auditor/{gateway}", "final", conversation=conversation)
-            nodes = await _nodes(look, conversation)
-            states = {node["generation"]["id"]: _state(node["generation"]) for node in nodes if node["generation"]}
-            for each in set(ids) - set(states):
-                if (found := (await look(GENERATION, {"id": each}))["generation"]) is not None:
-                    states[each] = _state(found)
-            told = {"messages": [_message(node) for node in nodes], "generations": states}
-            value = {"conversation": conversation, "gateway": gateway, **told}
-            caller.recorder.record(f"auditor/{gateway}", "ok", "final", **value)
+        look = partial(caller.insist, f"auditor/{gateway}", "final", conversation=conversation)
+        nodes = await _nodes(look, conversation)
+        states = {node["generation"]["id"]: _state(node["generation"]) for node in nodes if node["generation"]}
+        for each in set(ids) - set(states):
+            if (found := (await look(GENERATION, {"id": each}))["generation"]) is not None:
+                states[each] = _state(found)
+        told = {"messages": [_message(node) for node in nodes], "generations": states}
+        value = {"conversation": conversation, "gateway": gateway, **told}
+        caller.recorder.record(f"auditor/{gateway}", "ok", "final", **value)
 
 
 async def _nodes(look: Look, conversation: str) -> list[Json]:
