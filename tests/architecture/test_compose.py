@@ -106,6 +106,15 @@ def test_the_environment_starts_the_process_on_the_real_servers(
             assert getattr(settings, server), f"{name} would not use {server}"
 
 
+@pytest.mark.parametrize("name", ["worker", "worker-gpu"])
+def test_each_backend_of_a_worker_can_be_chosen(name: str) -> None:
+    """What the openai backend needs reaches it too."""
+    chosen = {"PARLEY_WORKER_BACKEND": "openai", "PARLEY_OPENAI_URL": "http://vllm.example:8000/v1"}
+    optional = {f"PARLEY_OPENAI_{setting}": "-" for setting in ("API_KEY", "MODEL", "DIALECT", "CONTEXT_LENGTH")}
+    given = chosen | optional
+    assert given.items() <= environment(name, secrets() | given).items()
+
+
 def test_the_signing_key_that_we_make_is_one() -> None:
     ring = parse_ring(secrets()["PARLEY_AUTH_SIGNING_KEY"], "", ("key", "previous"))
     assert ring.signing.is_private
