@@ -208,3 +208,42 @@ async def test_the_first_message_names_the_conversation_also_while_the_bus_is_aw
     world.bus.publish = publish
     await world.send(conversation.id, "Second words")
     assert (await world.service.handlers.conversations.get(world.owner, conversation.id)).title == "First words"
+
+
+class SlowlyAway:
+    """A chat log that answers nothing, and is found to be away after a while."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self.reads = 0
+        self.away = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    async def before(self, conversation_id: str, seq: int | None, most: int) -> Any:
+        if not self.away:
+            return await self._port.before(conversation_id, seq, most)
+        self.reads += 1
+        await asyncio.sleep(0.05)
+        raise Unavailable("the log is away")
+
+
+async def test_a_store_that_hangs_is_waited_for_once_by_all_sends_of_a_user(open_world: Any, tmp_path: Path) -> None:
+    """They take turns: one after another, the last would wait many times as long as the first."""
+    logs: list[SlowlyAway] = []
+
+    def wrap(port: Any) -> Any:
+        if not hasattr(port, "siblings"):
+            return port
+        logs.append(SlowlyAway(port))
+        return logs[0]
+
+    async with open_world(tmp_path, wrap=wrap) as world:
+        conversation = await world.conversation()
+        logs[0].away = True
+        outcomes = await asyncio.gather(*(world.send(conversation.id) for _ in range(8)), return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {Unavailable}
+        assert logs[0].reads == 1
+        logs[0].away = False
+        assert await world.send(conversation.id)

@@ -9,9 +9,17 @@ from weakref import WeakValueDictionary
 
 from parley_conversation import metrics
 from parley_conversation.ports import Generations
-from parley_kit.errors import Overloaded, RateLimited, Retryable
+from parley_kit.errors import Overloaded, RateLimited, Retryable, Unavailable
 
 RETRY_AFTER = 2.0
+
+
+class _Line:
+    """One user's sends. `failures`: of how many a store was away."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.failures = 0
 
 
 class Admission:
@@ -21,14 +29,24 @@ class Admission:
         self._generations = generations
         self._most = most
         self._most_per_user = most_per_user
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._lines: WeakValueDictionary[str, _Line] = WeakValueDictionary()
 
     @asynccontextmanager
     async def turn(self, owner_id: str) -> AsyncIterator[None]:
-        """One send of a user at a time, so that what `check` saw holds until the commit."""
-        lock = self._locks.setdefault(owner_id, asyncio.Lock())
-        async with lock:
-            yield
+        """One send of a user at a time, so that what `check` saw holds until the commit.
+
+        Raises Unavailable when a store was away for one that went before: each would wait for it as long again.
+        """
+        line = self._lines.setdefault(owner_id, _Line())
+        seen = line.failures
+        async with line.lock:
+            if line.failures != seen:
+                raise Unavailable("a store is away")
+            try:
+                yield
+            except Unavailable:
+                line.failures += 1
+                raise
 
     async def check(self, owner_id: str) -> None:
         """Within a turn. Raises RateLimited or Overloaded when there is no place for one more."""
