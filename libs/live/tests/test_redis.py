@@ -14,9 +14,9 @@ import pytest
 from redis.asyncio import Redis
 
 from parley_kit.errors import BadInput, Unavailable
-from parley_kit.settings import ConfigError
 from parley_live import Delta, End, Fenced, Rate
 from parley_live.redis import RedisLive, RedisSettings, open_redis
+from parley_live.redis.commands import away
 from parley_live.testing.contract import LiveContract
 from parley_live.testing.harness import Advance, deltas, values
 from parley_live.testing.servers import PATIENCE, Open, RedisServer
@@ -228,25 +228,17 @@ async def test_what_is_in_redis_can_be_read_by_people(server: RedisServer, open_
         assert await client.hget("gen:{g}:attempt", "attempt") == b"3"
 
 
-@pytest.mark.parametrize("urls", ["nonsense", "http://host:1/0", "redis://a:1/0,redis://a:1/0", ",", "redis://a:b/0"])
-def test_settings_refuse_what_is_no_redis(monkeypatch: pytest.MonkeyPatch, urls: str) -> None:
-    monkeypatch.setenv("PARLEY_REDIS_URLS", urls)
-    with pytest.raises(ConfigError, match="PARLEY_REDIS_URLS"):
-        RedisSettings.load()
-
-
-def test_settings_take_several_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARLEY_REDIS_URLS", "redis://:secret@a:1/0, rediss://b:2/1,")
-    settings = RedisSettings.load()
-    assert settings.redis_urls == ("redis://:secret@a:1/0", "rediss://b:2/1")
-    assert "secret" not in repr(settings)
-
-
 async def test_the_password_is_not_in_what_is_said(open_live: Open) -> None:
     async with open_live("redis://user:secret@127.0.0.1:1/0") as live:
         with pytest.raises(Unavailable, match=r"127\.0\.0\.1:1/0") as caught:
             await live.check()
         assert "secret" not in caught.value.message
+
+
+def test_silence_has_a_name() -> None:
+    """A timeout has no text of its own."""
+    assert away("host:1/0", TimeoutError()).message == "Redis at host:1/0 is away: TimeoutError"
+    assert away("host:1/0", OSError("refused")).message == "Redis at host:1/0 is away: refused"
 
 
 async def test_what_cannot_be_sent_is_refused_alone(server: RedisServer, open_live: Open) -> None:

@@ -157,4 +157,4 @@ class _Lane:
 
 def away(name: str, error: BaseException) -> Unavailable:
     """Redis is away, as callers are told."""
-    return Unavailable(f"Redis at {name} is away: {error or type(error).__name__}")
+    return Unavailable(f"Redis at {name} is away: {str(error) or type(error).__name__}")

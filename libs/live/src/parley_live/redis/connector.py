@@ -14,7 +14,8 @@ AWAY = (RedisError, OSError, TimeoutError)
 
 
 class Connector:
-    """Opens connections to the server of `url`. Raises ValueError for what is no Redis URL."""
+    """Opens connections to the server of `url`. Raises ValueError for what is no Redis URL, TypeError for an option
+    in it that no connection has."""
 
     def __init__(self, url: str) -> None:
         options: dict[str, Any] = dict(parse_url(url))
@@ -30,6 +31,7 @@ class Connector:
             "health_check_interval": 0,
             "client_name": "parley",
         }
+        self._class(**self._options)  # connects nothing, but knows which options there are
 
     async def connect(self) -> AbstractConnection:
         """A connection that has been greeted. Raises one of AWAY; leaves nothing open when it does."""

@@ -108,7 +108,8 @@ class Feed:
                 tasks.create_task(self._feel_pulse(connection))
         except* TimeoutError as silence:
             self._lose(away(self._connector.name, silence.exceptions[0]))
-        except* AWAY:
+        except* AWAY as lost:
+            log.info("live_feed_lost", error=repr(lost.exceptions[0]))
             self._lose(None)
         except* Exception:
             log.exception("live_feed_failed")

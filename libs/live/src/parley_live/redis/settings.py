@@ -32,7 +32,10 @@ class RedisSettings(Settings):
     @field_validator("redis_urls")
     @classmethod
     def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
-        names = [Connector(url).name for url in urls]
+        try:
+            names = [Connector(url).name for url in urls]
+        except (ValueError, TypeError):  # their text may quote a part of the password
+            raise ValueError("expected redis://host:port/db, with / # ? @ in a password escaped") from None
         if not names or len(set(names)) < len(names):
             raise ValueError("must be one or more different servers")
         return urls
