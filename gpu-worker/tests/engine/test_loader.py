@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from parley_worker.config import EngineConfig
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.plan import choose_device, choose_dtype, choose_threads, count_physical_cores, plan_cache
+from parley_worker.models import weights as weights_module
 from parley_worker.models.config import read_model_config
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.generation import GenerationDefaults, read_generation_defaults
@@ -166,6 +167,19 @@ def test_loading_takes_the_memory_of_the_weights_once(new_checkpoint: Callable[.
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=50)
     peak, after = map(float, done.stdout.split())
     assert 0.9 < after <= peak <= 1.15
+
+
+def test_a_tensor_in_many_pieces_is_the_same_and_checked_to_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_model(folder, torch.float32, CPU).weights
+    monkeypatch.setattr(weights_module, "_BLOCK_ELEMENTS", 100)
+    pieces = load_model(folder, torch.float32, CPU).weights
+    assert torch.equal(whole.embedding, pieces.embedding)
+    assert torch.equal(whole.layers[1].qkv.weight, pieces.layers[1].qkv.weight)
+    _change("model.layers.1.mlp.up_proj.weight", _poison(math.nan))(folder)
+    with pytest.raises(CheckpointError, match="up_proj"):
+        load(folder)
 
 
 def test_defaults_come_from_the_generation_config_then_from_the_config(edit: Any, folder: Path) -> None:

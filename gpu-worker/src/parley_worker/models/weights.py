@@ -34,8 +34,8 @@ class Entry:
 class Weights:
     """The tensors of a folder by name: headers are read at once, tensors when they are copied.
 
-    A tensor's file is mapped while it is copied, piece by piece, and no longer: beside the finished weights no more
-    is in memory than the file's pages of one tensor.
+    A tensor is copied piece by piece, and its file is mapped for one piece at a time: beside the finished weights no
+    more is in memory than a piece.
     """
 
     def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
@@ -85,14 +85,14 @@ class Weights:
     def _copy(self, name: str, target: Tensor) -> None:
         path = self._entry(name).path
         rows = max(1, _BLOCK_ELEMENTS * len(target) // target.numel())
-        with _mapped(path, name) as source:
-            for block, into in zip(torch.split(source, rows), torch.split(target, rows), strict=True):
+        for begin in range(0, len(target), rows):
+            with _mapped(path, name) as source:
                 # Converted first: a copy that converts and transposes at once takes twice the time.
-                values = block.to(self._device, self._dtype)
-                low, high = torch.aminmax(values)
-                if not torch.isfinite(low) or not torch.isfinite(high):
-                    raise CheckpointError(f"{path}: {name} holds values that are not finite")
-                into.copy_(values)
+                values = source[begin : begin + rows].to(self._device, self._dtype)
+            low, high = torch.aminmax(values)
+            if not torch.isfinite(low) or not torch.isfinite(high):
+                raise CheckpointError(f"{path}: {name} holds values that are not finite")
+            target[begin : begin + rows].copy_(values)
 
     def _entry(self, name: str) -> Entry:
         if name not in self._entries:
