@@ -55,3 +55,14 @@ async def test_a_store_that_hangs_does_not_stop_the_sweep(world: Any, monkeypatc
     monkeypatch.setattr(world.stores.generations, "overdue", overdue)
     await world.service.sweep.tick()
     assert (await world.stored(waiting.id)).state is State.EXPIRED
+
+
+async def test_what_another_process_has_purged_leaves_nothing_here(world: Any) -> None:
+    """Else each deletion would stay in the memory of all sweeps but the one that completed it."""
+    generation = await world.sent()
+    await world.service.handlers.conversations.delete(world.owner, generation.conversation_id)
+    await world.service.sweep.tick()
+    assert world.service.sweep._purged
+    await world.stores.conversations.purged(generation.conversation_id)
+    await world.service.sweep.tick()
+    assert not world.service.sweep._purged

@@ -112,6 +112,8 @@ class Sweep:
 
     async def _sweep_deleted(self) -> None:
         deleted = await _timely(self._stores.conversations.purgeable(MOST_PURGES))
+        # What another process's sweep has forgotten is forgotten here too.
+        self._purged = {each: since for each, since in self._purged.items() if each in deleted}
         await self._all(("purge", self._purge(conversation_id)) for conversation_id in deleted)
 
     async def _purge(self, conversation_id: str) -> None:
@@ -126,7 +128,7 @@ class Sweep:
         first = self._purged.setdefault(conversation_id, self._clock.monotonic())
         if self._clock.monotonic() - first >= PURGE_AGAIN.total_seconds():
             await self._stores.conversations.purged(conversation_id)
-            del self._purged[conversation_id]
+            self._purged.pop(conversation_id, None)
 
     async def _pay(self, generation_id: str) -> None:
         generation = await self._stores.generations.get(generation_id)
