@@ -33,6 +33,7 @@ run: setup ## the whole platform in one process on the embedded stores; Ctrl-C s
 	@exec $(BIN)/parley run
 
 test: setup ## every test that this machine can run
+	-@$(BIN)/parley-local install
 	$(BIN)/pytest
 
 unit: setup ## the fast tests: no subprocess of the platform

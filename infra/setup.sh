@@ -32,7 +32,9 @@ servers() { .venv/bin/parley-local install; }
 apt_install() {
   say "setup: installing Java 17, Maven and Redis with apt-get"
   export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 # no Redis of the system's own is to start
-  { apt-get update -qq && apt-get install -qq -y --no-install-recommends openjdk-17-jre-headless maven redis-server; } >/dev/null
+  local install=(apt-get install -qq -y --no-install-recommends)
+  # Java first and alone: a distribution that has no 17 any more still has the others.
+  { apt-get update -qq && { "${install[@]}" openjdk-17-jre-headless || true; "${install[@]}" maven redis-server; }; } >/dev/null
 }
 
 if ! servers; then

@@ -23,7 +23,9 @@ def find_java() -> Path:
     for candidate in _candidates():
         if _version(candidate) == JAVA_VERSION:
             return candidate
-    raise ConfigError(f"Kafka and Cassandra need Java {JAVA_VERSION}, and there is none here: {INSTALL}")
+    raise ConfigError(
+        f"Kafka and Cassandra need Java {JAVA_VERSION}, which JAVA_HOME may name, and there is none here: {INSTALL}"
+    )
 
 
 def find_maven() -> Path:

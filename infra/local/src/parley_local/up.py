@@ -108,9 +108,12 @@ def _explain(startup: Startup, cluster: Cluster, console: Console) -> None:
 
 def _welcome(cluster: Cluster) -> str:
     addresses = [f"{gateway.url}/graphql" for gateway in cluster.gateways]
+    titles = {"mongodb": cluster.mongodb_title}
+    servers = [f"{titles.get(server.name, server.name)} {server.address}" for server in cluster.servers]
+    below = "\n" + " " * 11
     lines = {
-        "Address": "\n           ".join(f"[link={address}]{address}[/link]" for address in addresses),
-        "Servers": f"Kafka, Cassandra, Redis, MongoDB ({cluster.mongodb_title})",
+        "Address": below.join(f"[link={address}]{address}[/link]" for address in addresses),
+        "Servers": below.join(servers),
         "Data": escape(str(cluster.layout.data_dir)),
         "Logs": escape(str(cluster.layout.logs)),
         "Pids": escape(str(cluster.layout.run)),
