@@ -123,6 +123,21 @@ async def test_a_migration_that_was_cut_off_is_applied_again(db: Mongo) -> None:
     assert {it["_id"] async for it in db.migrations.find({})} == {"1", "2"}
 
 
+async def test_a_user_that_the_server_does_not_let_in_is_a_config_error(db: Mongo) -> None:
+    """One line at the start, not a crash; another refusal is a bug, and stays one."""
+
+    def refused(code: int) -> Migration:
+        async def apply(_db: Mongo) -> None:
+            _check_command_response({"ok": 0, "code": code, "errmsg": "Authentication failed."}, max_wire_version=21)
+
+        return Migration("1", apply)
+
+    with pytest.raises(ConfigError, match=r"PARLEY_MONGO_URL: Authentication failed\."):
+        await migrate(db, [refused(18)])
+    with pytest.raises(OperationFailure):
+        await migrate(db, [refused(2)])
+
+
 async def test_many_processes_may_migrate_at_once(db: Mongo) -> None:
     async def apply(db: Mongo) -> None:
         await db.things.create_index("name", unique=True)

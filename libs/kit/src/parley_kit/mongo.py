@@ -50,6 +50,8 @@ AWAY_CODES = frozenset(
     }
 )
 """Without a label, as a read gets them: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml."""
+REFUSED_CODES = (13, 18)
+"""Unauthorized, AuthenticationFailed."""
 NAMESPACE_EXISTS = 48
 
 
@@ -135,10 +137,19 @@ class Migration:
 
 
 async def migrate(db: Mongo, migrations: Sequence[Migration]) -> None:
-    """Apply in order what the database does not have yet, noting each in `migrations`. Raises Unavailable.
+    """Apply in order what the database does not have yet, noting each in `migrations`.
 
-    Any number of processes may do so at once.
+    Any number of processes may do so at once. Raises Unavailable; ConfigError when the URL's user is not let in.
     """
+    try:
+        await _migrate(db, migrations)
+    except OperationFailure as error:
+        if error.code not in REFUSED_CODES:
+            raise
+        raise ConfigError(f"PARLEY_MONGO_URL: {(error.details or {}).get('errmsg')}") from None
+
+
+async def _migrate(db: Mongo, migrations: Sequence[Migration]) -> None:
     async with mongo_calls(MIGRATION_SECONDS):
         done = {document["_id"] async for document in db.migrations.find({}, {"_id": 1})}
         for migration in migrations:
