@@ -22,10 +22,12 @@ $(STAMP): $(INPUTS)
 	@PYTHON=$(PYTHON) infra/setup.sh
 	@touch $@
 
-# Ctrl-C belongs to the platform alone: see infra/make_signals.c. Without a C compiler make dies of the signal afterwards.
+# Ctrl-C belongs to the platform alone: see infra/make_signals.c. Without a C compiler, which the first set-up installs where
+# it may, make dies of the signal afterwards.
 ifneq ($(filter run cluster,$(MAKECMDGOALS)),)
 -load build/make_signals.so
 build/make_signals.so: infra/make_signals.c
+	-@[ -e $(STAMP) ] || infra/compiler.sh
 	-@mkdir -p build && cc -shared -fPIC -O1 -o $@ $< 2>/dev/null
 endif
 
