@@ -25,6 +25,18 @@ async def test_all_are_over_before_the_first_failure_is_told() -> None:
     assert done == [1, 2]
 
 
+async def test_the_results_are_in_order_however_long_each_takes() -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def wait(for_: asyncio.Event, then: asyncio.Event, result: int) -> int:
+        await for_.wait()
+        then.set()
+        return result
+
+    second.set()
+    assert await gather_all([wait(first, asyncio.Event(), 1), wait(second, first, 2)]) == [1, 2]
+
+
 async def test_both_run_at_once() -> None:
     barrier = asyncio.Barrier(2)
 

@@ -10,11 +10,13 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-async def gather_all(works: Iterable[Awaitable[object]]) -> None:
-    """Do them side by side and wait until all are over; then raise what the first of those that failed raised."""
-    for outcome in await asyncio.gather(*works, return_exceptions=True):
+async def gather_all(works: Iterable[Awaitable[A]]) -> list[A]:
+    """The results of all, made side by side. Raises when all are over: what the first of those that failed raised."""
+    outcomes = await asyncio.gather(*works, return_exceptions=True)
+    for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+    return outcomes  # type: ignore[return-value] # none is an error
 
 
 async def both(one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:

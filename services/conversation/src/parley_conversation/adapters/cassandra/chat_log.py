@@ -9,10 +9,8 @@ that whoever deletes the conversation finds all of them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from itertools import chain
-from typing import TypeVar
 
 from parley_conversation.adapters.cassandra.codec import (
     MirroredClock,
@@ -38,8 +36,6 @@ from parley_conversation.adapters.cassandra.queries import (
 from parley_conversation.adapters.cassandra.session import Session, patience
 from parley_conversation.domain.conversation import Message
 from parley_kit.tasks import both, gather_all
-
-T = TypeVar("T")
 
 ABOVE_ALL = 2**62
 LONGEST_ID = 1000
@@ -123,7 +119,9 @@ class CassandraChatLog:
 
     async def _page(self, conversation_id: str, buckets: Sequence[int], border: int, most: int) -> list[Message]:
         """Up to `most` of each bucket, read side by side."""
-        rows = await _all(self._session.run(GET_PAGE, conversation_id, bucket, border, most) for bucket in buckets)
+        rows = await gather_all(
+            self._session.run(GET_PAGE, conversation_id, bucket, border, most) for bucket in buckets
+        )
         return [to_message(conversation_id, row) for row in chain.from_iterable(rows)]
 
     async def _buckets(self, conversation_id: str, highest: int, most: int) -> Sequence[int]:
@@ -136,7 +134,7 @@ class CassandraChatLog:
 
     async def _get(self, conversation_id: str, seqs: Iterable[int]) -> list[Message]:
         wanted = _by_bucket(seq for seq in set(seqs) if 0 < seq < ABOVE_ALL)
-        pages = await _all(
+        pages = await gather_all(
             self._session.run(GET_MESSAGES, conversation_id, bucket, sorted(some)) for bucket, some in wanted.items()
         )
         return sorted((to_message(conversation_id, row) for row in chain(*pages)), key=lambda message: message.seq)
@@ -145,9 +143,9 @@ class CassandraChatLog:
         async with patience():
             ids = {each for each in message_ids if 0 < len(each) <= LONGEST_ID}
             seqs: dict[str, list[int]] = {}
-            for conversation_id, seq in chain(*await _all(self._session.run(GET_PLACE, each) for each in ids)):
+            for conversation_id, seq in chain(*await gather_all(self._session.run(GET_PLACE, each) for each in ids)):
                 seqs.setdefault(conversation_id, []).append(seq)
-            found = chain(*await _all(self._get(conversation_id, some) for conversation_id, some in seqs.items()))
+            found = chain(*await gather_all(self._get(conversation_id, some) for conversation_id, some in seqs.items()))
             return [message for message in found if message.id in ids]
 
     async def siblings(
@@ -155,7 +153,7 @@ class CassandraChatLog:
     ) -> Mapping[int | None, Sequence[str]]:
         async with patience():
             found: dict[int | None, list[str]] = {parent: [] for parent in parent_seqs}
-            pages = await _all(
+            pages = await gather_all(
                 self._session.run(GET_CHILDREN, conversation_id, bucket, sorted(some))
                 for bucket, some in _by_bucket(map(from_parent, found)).items()
             )
@@ -178,12 +176,3 @@ def _by_bucket(seqs: Iterable[int]) -> Mapping[int, list[int]]:
     for seq in seqs:
         buckets.setdefault(bucket_of(seq), []).append(seq)
     return buckets
-
-
-async def _all(works: Iterable[Awaitable[T]]) -> Sequence[T]:
-    """The results of all, made side by side. Raises when all are over, the first error."""
-    outcomes = await asyncio.gather(*works, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return outcomes  # type: ignore[return-value] # none is an error

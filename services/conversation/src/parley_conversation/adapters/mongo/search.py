@@ -9,7 +9,6 @@ overlap, so that what is typed, however long, stands in one of them.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 
 from pymongo.errors import DuplicateKeyError
@@ -17,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from parley_conversation.domain.conversation import Message
 from parley_conversation.domain.words import MOST_CHARACTERS, terms_of, words_of
 from parley_kit.mongo import Document, Mongo, mongo_calls
+from parley_kit.tasks import gather_all
 
 PART = 2000
 AFTER_ALL = "\U0010ffff"
@@ -49,7 +49,7 @@ class MongoSearch:
     async def find(self, owner_id: str, search: str) -> set[str]:
         """The ids of the owner's conversations that have all that was typed, each term in the title or a message."""
         terms = terms_of(search)
-        found = await asyncio.gather(*(self._having(owner_id, term, unfinished=term is terms[-1]) for term in terms))
+        found = await gather_all(self._having(owner_id, term, unfinished=term is terms[-1]) for term in terms)
         return set.intersection(*found) if found else set()
 
     async def forget(self, conversation_id: str) -> None:
