@@ -12,6 +12,7 @@ import pytest
 from parley_kit.errors import BadInput, Unavailable
 from parley_live import Delta, End, Fenced, Rate
 from parley_live.redis import RedisLive
+from parley_live.redis.commands import LANES
 from parley_live.testing.harness import deltas, values
 from parley_live.testing.servers import PATIENCE, Open, Proxy, RedisServer
 
@@ -51,6 +52,16 @@ async def until_back(live: RedisLive) -> None:
             except Unavailable:
                 await asyncio.sleep(0.05)
             else:
+                return
+
+
+async def until_waiting(live: RedisLive, generation: str) -> None:
+    """Until its reader is connected, has found nothing, and waits for what is pushed."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await asyncio.sleep(0.001)
+            watch = live._servers.of(generation).watches._watches.get(f"gen:{{{generation}}}".encode())
+            if watch is not None and watch._joined and watch._waiting:
                 return
 
 
@@ -155,7 +166,7 @@ async def test_a_cut_connection_is_not_seen_by_readers(proxy: Proxy, open_live: 
     async with open_live(proxy.url) as live:
         for generation in map(str, range(20)):
             waiting = asyncio.create_task(live.read(generation, None, 30))
-            await asyncio.sleep(0.02)
+            await until_waiting(live, generation)
             proxy.cut()
             await retried(lambda generation=generation: live.end(generation))
             async with asyncio.timeout(PATIENCE):
@@ -313,3 +324,19 @@ async def test_a_server_that_takes_no_writes(server: RedisServer, open_live: Ope
         await client.config_set(setting[0], before)
         await live.append("g", deltas(["a"]))
         assert values(await live.read("g", None, 1)) == deltas(["a"])
+
+
+async def test_a_master_that_became_a_replica_is_left(
+    server: RedisServer, other_server: RedisServer, proxy: Proxy, open_live: Open
+) -> None:
+    """After a failover its name is that of another server, while the old one keeps its connections."""
+    async with open_live(proxy.url) as live, server.client() as client:
+        for _ in range(LANES):
+            await live.raise_fence("g", 1)
+        proxy.port = other_server.port
+        await client.replicaof("127.0.0.1", str(other_server.port))
+        for _ in range(LANES):
+            with pytest.raises(Unavailable, match="read only"):
+                await live.raise_fence("g", 2)
+        for _ in range(LANES):
+            await live.raise_fence("g", 2)

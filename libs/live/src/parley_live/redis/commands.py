@@ -9,7 +9,7 @@ from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from parley_kit.errors import BadInput, Unavailable
 from parley_live.redis import metrics
@@ -135,12 +135,16 @@ class _Lane:
     async def _deliver(self, pipeline: list[_Command]) -> None:
         connection = await self._connected()
         packed = b"".join(command.packed for command in pipeline)
+        demoted = False
         await connection.send_packed_command(packed, check_health=False)
         for command in pipeline:
             try:
                 command.answer(await connection.read_response(disable_decoding=True))
             except ResponseError as error:
                 command.answer(error)
+                demoted = demoted or isinstance(error, ReadOnlyError)
+        if demoted:  # a replica now; who connects anew may find the master
+            await self.close()
 
     async def _connected(self) -> AbstractConnection:
         if self._connection is not None and await self._connection.can_read():

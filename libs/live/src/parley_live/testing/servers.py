@@ -72,10 +72,13 @@ async def running(folder: Path) -> AsyncIterator[RedisServer]:
 
 
 class Proxy:
-    """Between a client and a server. While `deaf`, what the server answers is lost; while `holding`, nothing passes."""
+    """Between a client and a server. While `deaf`, what the server answers is lost; while `holding`, nothing passes.
+
+    `port` is where the next connection leads.
+    """
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self._writers: set[asyncio.StreamWriter] = set()
         self._free = asyncio.Event()
         self._free.set()
@@ -104,7 +107,7 @@ class Proxy:
                 self.cut()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._port)
+        there, back = await asyncio.open_connection("127.0.0.1", self.port)
         self._writers |= {writer, back}
         try:
             async with asyncio.TaskGroup() as tasks:
