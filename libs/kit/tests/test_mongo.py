@@ -32,6 +32,14 @@ async def test_what_is_no_url_is_a_config_error(url: str) -> None:
             raise AssertionError("opened")
 
 
+@pytest.mark.parametrize("password", ["sec/ret", "se?cret", "se#c/ret", "sec:ret", "sec%ret"])
+async def test_a_password_that_is_not_escaped_is_not_told(password: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        async with open_mongo(f"mongodb://user:{password}@host/db", "kit"):
+            raise AssertionError("opened")
+    assert "ret" not in str(refused.value)
+
+
 async def test_no_server_is_unavailable_in_time() -> None:
     """Nobody listens; somebody listens and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as closed:

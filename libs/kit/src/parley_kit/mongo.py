@@ -72,7 +72,9 @@ async def open_mongo(url: str, database: str) -> AsyncIterator[Mongo]:
             uuidRepresentation="standard",
         )
     except (PyMongoError, ValueError) as error:
-        raise ConfigError(f"PARLEY_MONGO_URL: {error}") from None
+        # Not its message: that may quote what it took for the database, and is the end of a password.
+        reason = type(error).__name__
+        raise ConfigError(f"PARLEY_MONGO_URL: no MongoDB URL ({reason}); are user and password escaped?") from None
     try:
         yield client.get_database(
             database,
