@@ -23,6 +23,10 @@ def decode(record: Record) -> InferenceRequested:
         raise BadInput("a request without a generation or without messages")
     if any(message.role not in _ROLES for message in event.messages):
         raise BadInput("a message of an unknown role")
+    try:
+        deadline_of(event)
+    except ValueError:
+        raise BadInput("a deadline that is no time") from None
     return event
 
 
@@ -34,7 +38,7 @@ def published_at(record: Record) -> datetime | None:
     """When the record was made; None when it does not say so."""
     try:
         return datetime.fromisoformat(record.headers.get("ce_time", "")).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

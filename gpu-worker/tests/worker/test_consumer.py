@@ -155,14 +155,22 @@ async def test_a_request_is_not_put_aside_for_what_is_wrong_with_the_owner(platf
         assert not await successor.fetch(10, timeout=0)
 
 
-async def test_a_request_that_breaks_its_own_handling_is_settled(platform: Platform) -> None:
-    """By a deadline that is no time, looked at when the owner is away. Left owed it would hold back its partition."""
+async def test_a_deadline_that_is_no_time_goes_to_the_dead_letters(platform: Platform) -> None:
     request = InferenceRequested(generation_id="a", messages=[PromptMessage(role=types.ROLE_USER, content="hello")])
     request.deadline.seconds = 2**62
+    async with platform.worker(ProbedBackend()), platform.bus.subscribe([f"{TOPIC}.dlq"], "test") as dead:
+        await platform.publish_raw(request.SerializeToString())
+        (delivery,) = await dead.fetch(1, timeout=5)
+    assert "deadline" in delivery.record.headers["dlq_reason"]
+    assert platform.owner.claims == []
+
+
+async def test_a_request_that_breaks_its_own_handling_is_settled(platform: Platform) -> None:
+    """By an error that is none of ours. Left owed it would hold back its partition."""
     async with platform.worker(ProbedBackend()):
         await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
-        platform.owner.error = Unavailable("away")
-        await platform.publish_raw(request.SerializeToString())
+        platform.owner.error = ZeroDivisionError("a bug")
+        await platform.ask(max_tokens=1)
         await platform.owner.called.until(lambda: platform.owner.failures >= 1)
         platform.owner.error = None
         await platform.ask(max_tokens=1)

@@ -88,6 +88,6 @@ def test_a_text_without_token_ids_counts_as_one() -> None:
     assert grown("tokens_total") == 2
 
 
-@pytest.mark.parametrize("headers", [{}, {"ce_time": "yesterday"}])
+@pytest.mark.parametrize("headers", [{}, {"ce_time": "yesterday"}, {"ce_time": "0001-01-01T00:00:00+01:00"}])
 def test_a_record_that_does_not_say_when_it_was_made_has_no_wait(headers: dict[str, str]) -> None:
     assert published_at(Record("topic", "key", b"", headers)) is None

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from parley_kit.clock import Clock
-from parley_kit.errors import ParleyError
 from parley_proto.conversation.v1 import worker_pb2 as worker
 from parley_proto.conversation.v1.worker_pb2_grpc import WorkerServiceServicer
 from parley_worker.testing.wakeup import Wakeup
@@ -42,7 +41,7 @@ class GenerationOwner(WorkerServiceServicer):
     released: list[str] = field(default_factory=list)
     shut_down: list[str] = field(default_factory=list)
     before_claim: Callable[[str], Awaitable[None]] = _nothing
-    error: ParleyError | None = None
+    error: Exception | None = None
     failures: int = 0
     called: Wakeup = field(default_factory=Wakeup)
 
