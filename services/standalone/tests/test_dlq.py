@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +16,7 @@ from parley_bus import Consumer, Delivery, Record
 from parley_bus.events import to_record
 from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
 from parley_kit.clock import SystemClock
-from parley_proto.events.v1.events_pb2 import GenerationFailed
+from parley_proto.events.v1.events_pb2 import GenerationFailed, InferenceRequested
 from parley_standalone.cli import app
 
 PATIENCE = 20.0
@@ -107,6 +108,17 @@ def test_garbage_is_shown_as_it_is(topic: str) -> None:
     shown = answered("show", f"{topic}.dlq", "0:1")
     assert shown["value"]["base64"] == "/wAbWzMxbSBub3QgYW4gZXZlbnQ="
     assert "undecodable" in shown["value"]
+
+
+def test_an_event_with_values_that_json_does_not_know_is_shown_as_it_is(servers: str) -> None:
+    """It decodes, but its deadline is no time."""
+    name = f"dlq.{uuid4().hex}"
+    request = InferenceRequested(generation_id="g-1")
+    request.deadline.seconds = 2**62
+    asyncio.run(_reject(servers, [to_record(name, "key", request, "test", SystemClock())]))
+    value = answered("show", name, "0:0")["value"]
+    assert value["base64"] == base64.b64encode(request.SerializeToString()).decode()
+    assert "deadline" in value["undecodable"]
 
 
 def test_one_letter_is_sent_again_as_it_was(servers: str, topic: str) -> None:

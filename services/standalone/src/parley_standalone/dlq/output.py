@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from google.protobuf.json_format import Error as JsonError
 from google.protobuf.json_format import MessageToDict
 from rich.table import Table
 from rich.text import Text
@@ -69,13 +70,13 @@ def _value(letter: Letter) -> dict[str, Any]:
     raw = letter.delivery.record.value
     try:
         event = from_record(letter.delivery.record)
-    except BadInput as error:
+        return {event.DESCRIPTOR.name: MessageToDict(event)}
+    except (BadInput, JsonError) as error:
         return {
-            "undecodable": error.message,
+            "undecodable": str(error),
             "base64": base64.b64encode(raw).decode(),
             "text": raw.decode(errors="replace"),
         }
-    return {event.DESCRIPTOR.name: MessageToDict(event)}
 
 
 def _place(letter: Letter) -> str:
