@@ -340,3 +340,15 @@ async def test_a_master_that_became_a_replica_is_left(
                 await live.raise_fence("g", 2)
         for _ in range(LANES):
             await live.raise_fence("g", 2)
+
+
+async def test_who_asks_while_all_is_closed_is_told_so(proxy: Proxy, open_live: Open) -> None:
+    """With an error of the port: a reader that nobody cancelled is not to end as cancelled."""
+    async with open_live(proxy.url) as live:
+        await live.read("g", None, 0)
+        proxy.hold()
+        reading = asyncio.create_task(live.read("g", None, 30))
+        await asyncio.sleep(0)
+        assert live._servers.of("g").watches._watches[b"gen:{g}"].asked
+    with pytest.raises(Unavailable):
+        await reading

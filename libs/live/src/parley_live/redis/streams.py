@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from parley_kit.errors import BadInput
+from parley_kit.errors import BadInput, Unavailable
 from parley_live.base import Delta, Entry, Fenced
 from parley_live.redis import codec, metrics, scripts
 from parley_live.redis.codec import Position
@@ -87,7 +87,10 @@ class RedisTokenStreams:
         if task is None:
             task = watch.asked[question] = asyncio.create_task(self._fetch(server, generation_id, start, most))
             task.add_done_callback(lambda done: watch.answered(question, done))
-        return await asyncio.shield(task)
+        await asyncio.wait([task])  # for its end, but as nobody's cancellation: closing cancels it
+        if task.cancelled():
+            raise Unavailable("the hot state is closed")
+        return task.result()
 
     async def _fetch(self, server: Server, generation_id: str, start: Position, most: int) -> Sequence[Entry]:
         keys = self._keys(generation_id)
