@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -69,3 +72,27 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - as an operator may set it
 )
 def test_a_gateway_is_asked_where_it_listens(host: str, url: str) -> None:
     assert Services({}, Ports()).gateway(1, 8080, host).url == url
+
+
+@pytest.fixture
+def ready() -> Iterator[int]:
+    """The port of a service that says 200 to everything."""
+
+    class Ready(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the name of http.server
+            del format
+
+    with HTTPServer(("127.0.0.1", 0), Ready) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_a_proxy_of_the_environment_is_not_asked(ready: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    Services({}, Ports()).gateway(1, ready, "127.0.0.1").check()

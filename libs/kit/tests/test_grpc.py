@@ -170,6 +170,18 @@ async def test_the_trace_goes_along(servicer: Servicer, stub: Any) -> None:
     assert servicer.trace_id == span.get_span_context().trace_id
 
 
+async def test_a_proxy_of_the_environment_is_not_for_calls_between_services(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is for the world outside, knows none of our services, and gRPC would send them all there."""
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with open_channel(address) as channel:
+        await auth_pb2_grpc.AuthServiceStub(channel).SignIn(auth_pb2.SignInRequest())
+
+
 async def test_nobody_there_is_unavailable() -> None:
     async with open_channel("127.0.0.1:1") as channel:
         with pytest.raises(Unavailable) as caught:

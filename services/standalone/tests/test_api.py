@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from parley_kit.errors import BadInput, Internal, RateLimited, Unavailable
 from parley_standalone.client import Api
 from parley_standalone.client.api import SUBPROTOCOL
+from parley_standalone.loopback import is_loopback
 
 
 async def ask(answer: httpx.Response | Exception) -> object:
@@ -71,3 +73,32 @@ async def test_a_server_that_never_acknowledges_is_away(monkeypatch: pytest.Monk
         with pytest.raises(Unavailable):
             async with asyncio.timeout(5):
                 await anext(Api(f"http://127.0.0.1:{port}", http).subscribe("subscription { x }", {}, None))
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "ws_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    async def answer(socket: ServerConnection) -> None:
+        for reply in ({"type": "connection_ack"}, {"id": "1", "type": "complete"}):
+            await socket.recv()
+            await socket.send(json.dumps(reply))
+
+    async with serve(answer, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL]) as listening, httpx.AsyncClient() as http:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        assert [data async for data in Api(url, http).subscribe("subscription { x }", {}, "token")] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("http://127.0.0.1:8080", True),
+        ("ws://localhost/graphql", True),
+        ("http://[::1]:8080", True),
+        ("https://chat.example.com", False),
+        ("http://192.0.2.7:8080", False),
+    ],
+)
+def test_what_this_machine_is(url: str, own: bool) -> None:
+    assert is_loopback(url) is own

@@ -21,6 +21,8 @@ CLIENT_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Else http_proxy in the environment would be asked for every service, those on loopback too.
+    ("grpc.enable_http_proxy", 0),
 )
 SERVER_OPTIONS = (
     *COMMON_OPTIONS,

@@ -30,6 +30,7 @@ from parley_standalone.chat.signin import Login, ensure_session
 from parley_standalone.client import Account, Api, ChatClient
 from parley_standalone.client.credentials import CredentialFile, default_path
 from parley_standalone.instance import find_instance
+from parley_standalone.loopback import is_loopback
 from parley_standalone.output import abandon_stdout
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130
@@ -95,8 +96,9 @@ def _talk(runner: asyncio.Runner, session: ChatSession, prompt: Prompt, message:
 async def _open_session(
     options: ChatOptions, renderer: Renderer, keyboard: Keyboard, console: Console
 ) -> AsyncIterator[tuple[ChatSession, Prompt]]:
-    async with httpx.AsyncClient() as http:
-        api = Api(options.url or default_url(), http)
+    url = options.url or default_url()
+    async with httpx.AsyncClient(trust_env=not is_loopback(url)) as http:
+        api = Api(url, http)
         account = Account(api, CredentialFile(default_path()))
         login = Login(options.email, options.password, interactive=sys.stdin.isatty() and not options.as_json)
         created = await ensure_session(account, login)

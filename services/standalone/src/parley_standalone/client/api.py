@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from parley_kit.errors import Internal, ParleyError, Unauthenticated, Unavailable, rebuild
+from parley_standalone.loopback import is_loopback
 
 TIMEOUT = 15.0
 SUBPROTOCOL = Subprotocol("graphql-transport-ws")
@@ -47,8 +48,11 @@ class Api:
     async def subscribe(self, document: str, variables: Mapping[str, Any], token: str | None) -> AsyncGenerator[Data]:
         """The data of each event of a subscription. Unavailable also when the connection breaks before the end."""
         address = f"ws{self.url.removeprefix('http')}/graphql"
+        proxy: Literal[True] | None = None if is_loopback(address) else True  # True: that of the environment
         try:
-            async with connect(address, subprotocols=[SUBPROTOCOL], open_timeout=TIMEOUT, max_size=None) as socket:
+            async with connect(
+                address, subprotocols=[SUBPROTOCOL], open_timeout=TIMEOUT, max_size=None, proxy=proxy
+            ) as socket:
                 async with asyncio.timeout(TIMEOUT):
                     await _open(socket, token)
                 async with aclosing(_events(socket, {"query": document, "variables": variables})) as events:

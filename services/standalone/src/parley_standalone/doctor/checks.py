@@ -17,6 +17,7 @@ import httpx
 
 from parley_kit.settings import ConfigError, prepare_data_dir
 from parley_standalone.instance import find_instance
+from parley_standalone.loopback import is_loopback
 
 GIB = 1024**3
 LEAST_DISK_BYTES = GIB
@@ -131,7 +132,7 @@ def check_torch() -> Finding:
 def check_server(url: str) -> Finding:
     """Whether a server that runs there now would answer a message."""
     try:
-        response = httpx.get(f"{url}/readyz", timeout=HTTP_TIMEOUT)
+        response = httpx.get(f"{url}/readyz", timeout=HTTP_TIMEOUT, trust_env=not is_loopback(url))
         report = response.json()
         parts = {str(name): str(outcome) for name, outcome in report["parts"].items()}
     except httpx.HTTPError:
