@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client import REGISTRY
 
 from parley_bus import DLQ_SUFFIX, Capability, Delivery, Record
@@ -57,6 +58,21 @@ async def test_what_happens_is_counted(kafka: str) -> None:
     assert counted("parley_bus_settled_total", **where) == 2
     assert counted("parley_bus_rejected_total", **where) == 1
     assert counted("parley_bus_lag", **where) == 0
+
+
+async def test_a_record_over_the_cap_of_a_topic_made_by_others_is_bad_input(kafka: str) -> None:
+    """Trying again could never help, and costs all others their producer each time."""
+    topic = f"small.{uuid4().hex}"
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, 1, 1, topic_configs={"max.message.bytes": "1000"})])
+    finally:
+        await admin.close()
+    async with open_kafka(KafkaSettings.load(kafka_servers=kafka)) as bus:
+        with pytest.raises(BadInput, match=topic):
+            await bus.publish(Record(topic, "key", bytes(2000)))
+        await bus.publish(Record(topic, "key", b"small"))
 
 
 async def test_a_record_that_fits_no_dead_letter_blocks_no_partition(kafka: str) -> None:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 
 from parley_bus.base import DLQ_SUFFIX, Record
 from parley_bus.kafka import metrics
@@ -51,7 +51,7 @@ class Producer:
     async def send(self, record: Record, deadline: float) -> None:
         """Returns once it is acknowledged, at the latest at `deadline` on the loop's clock.
 
-        Raises BadInput for a record over the cap, else Unavailable or TimeoutError.
+        Raises BadInput for a record over our cap or the topic's, else Unavailable or TimeoutError.
         """
         value, key, headers = record.value, to_bytes(record.key), to_headers(record.headers)
         size = len(value) + len(key) + sum(len(name) + len(text) for name, text in headers)
@@ -63,6 +63,9 @@ class Producer:
             async with asyncio.timeout_at(deadline):
                 acknowledged = await producer.send(record.topic, value, key, headers=headers)
                 await acknowledged
+        except MessageSizeTooLargeError as error:
+            self._give_up(producer)  # its next record would not follow what the broker has
+            raise BadInput(f"a record of {size} bytes: more than the topic {record.topic} takes") from error
         except (KafkaError, TimeoutError) as error:  # not for a caller who is cancelled: nobody repeats its record
             self._give_up(producer)
             raise Unavailable(f"Kafka did not acknowledge a record: {error!r}") from error
