@@ -21,6 +21,14 @@ from parley_local.program import PortOf, Server
 
 __all__ = ["ServerProcess", "cassandra", "kafka", "mongo_url", "redis_url", "run_server"]
 
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+
+def pytest_configure() -> None:
+    """Clients of the tests talk to this machine alone: no proxy of the environment is asked for it."""
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    os.environ["no_proxy"] = f"{given},{LOOPBACK}" if given else LOOPBACK
+
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
