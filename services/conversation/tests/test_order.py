@@ -8,10 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from parley_bus import Record
+from parley_bus.events import from_record
 from parley_conversation.domain.conversation import Message
 from parley_conversation.domain.generation import FinishReason, Generation, State
 from parley_conversation.domain.outcome import Ending
 from parley_kit.errors import Unavailable
+from parley_proto.events.v1 import events_pb2 as events
 
 
 class Log:
@@ -119,3 +122,43 @@ async def test_a_message_follows_an_answer_that_is_still_owed_to_the_log(open_wo
         wraps.log.away = False
         second = await world.send(generation.conversation_id, "two")
         assert second.user_message.message.parent_id == generation.answer_id
+
+
+class Refusing:
+    """A bus that does not take the next `refusals` facts about messages."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+        self.refusals = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+    async def publish(self, record: Record) -> None:
+        if self.refusals and isinstance(from_record(record), events.MessageAppended):
+            self.refusals -= 1
+            raise Unavailable("the bus is away")
+        await self._port.publish(record)
+
+
+async def test_the_bus_is_told_of_an_answer_after_its_question(open_world: Any, tmp_path: Path) -> None:
+    """Also when the question is still owed as the answer ends, and the bus is away for one more moment."""
+    buses: list[Refusing] = []
+
+    def wrap(port: Any) -> Any:
+        if not hasattr(port, "publish"):
+            return port
+        buses.append(Refusing(port))
+        return buses[0]
+
+    async with open_world(tmp_path, wrap=wrap) as world:
+        buses[0].refusals = 2
+        generation = await world.sent("one")
+        lease = await world.service.leases.claim(generation.id, "worker-1")
+        await world.service.endings.apply(
+            generation.id, lease.attempt, Ending(State.COMPLETED, "Hi.", lease.attempt, FinishReason.STOP)
+        )
+        world.clock.advance(3)
+        await world.service.sweep.tick()
+        told = [event.message.id for event in world.bus.published(events.MessageAppended)]
+        assert told == [generation.user_message_id, generation.answer_id]

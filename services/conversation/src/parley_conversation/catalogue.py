@@ -12,6 +12,7 @@ from parley_kit.clock import Clock
 from parley_kit.errors import BadInput, Unavailable
 
 ASSUMED_CONTEXT_LENGTH = 2048
+LENGTHS_SECONDS = 5.0
 REMEMBERED = timedelta(minutes=1)
 """How long a model whose workers went away stays listed, so that a worker's restart does not make it vanish."""
 
@@ -34,6 +35,8 @@ class Catalogue:
         self._configured = dict(configured)
         self._default = default
         self._fresh = fresh
+        self._lengths: dict[str, int] = {}
+        self._asked_at = 0.0
 
     async def announce(self, name: str, context_length: int) -> None:
         """A worker serves this model now. Raises BadInput for what cannot be a model."""
@@ -63,8 +66,10 @@ class Catalogue:
             raise BadInput("model is not one of the models listed", "model")
 
     async def context_length(self, name: str) -> int:
-        """In tokens, as a worker said, else as configured."""
-        return (await self._known()).get(name, ASSUMED_CONTEXT_LENGTH)
+        """In tokens, as a worker said, else as configured: every request asks, so an answer is good for seconds."""
+        if name not in self._lengths or self._clock.monotonic() - self._asked_at > LENGTHS_SECONDS:
+            self._lengths, self._asked_at = await self._known(), self._clock.monotonic()
+        return self._lengths.get(name, ASSUMED_CONTEXT_LENGTH)
 
     async def _known(self) -> dict[str, int]:
         default = {self._default: ASSUMED_CONTEXT_LENGTH} if self._default else {}

@@ -142,8 +142,8 @@ class Generations(Protocol):
         """
         ...
 
-    async def settle(self, generation_id: str, debt_id: str, answer_stored: bool = False) -> None:
-        """Take a paid debt out of the outbox. Idempotent. answer_stored: it was the answer's AppendMessage."""
+    async def settle(self, generation_id: str, debt_ids: Sequence[str], answer_stored: bool = False) -> None:
+        """Take paid debts out of the outbox. Idempotent. answer_stored: the answer's AppendMessage was among them."""
         ...
 
     async def active(self, owner_id: str) -> tuple[int, int]:

@@ -6,6 +6,7 @@ finds it.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from parley_conversation.branch import ancestry
@@ -38,14 +39,20 @@ class Relay:
     async def pay(self, generation: Generation) -> None:
         """Pay all of the outbox: first the messages, so that they are readable, then the rest side by side.
 
-        A debt is settled once it is paid. Raises Unavailable when one cannot be: the others are paid all the same.
+        What is paid is settled in one write. Raises Unavailable when a debt cannot be: the others are paid all the same.
         """
         conversation = await self._stores.conversations.get(generation.conversation_id)
-        if conversation is None:
-            await gather_all(self._forget(generation, debt) for debt in generation.outbox)
-            return
-        await self.store(generation)
-        await gather_all(self._pay(generation, conversation, debt) for debt in generation.outbox)
+        if conversation is not None:
+            await self.store(generation)
+        works = (self._pay(generation, conversation, debt) for debt in generation.outbox)
+        outcomes = await asyncio.gather(*works, return_exceptions=True)
+        failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        paid = [debt for debt, outcome in zip(generation.outbox, outcomes, strict=True) if outcome is None]
+        if paid:
+            stored = any(_is_answer(generation, debt) for debt in paid)
+            await self._stores.generations.settle(generation.id, [debt.id for debt in paid], stored)
+        if failures:
+            raise failures[0]
 
     async def store(self, generation: Generation) -> Generation:
         """Make its messages readable and say so in what comes back; the rest stays owed. Raises Unavailable.
@@ -64,25 +71,16 @@ class Relay:
         for generation in await self._stores.generations.unsettled(conversation_id):
             await self.store(generation)
 
-    async def _pay(self, generation: Generation, conversation: Conversation, debt: Debt) -> None:
+    async def _pay(self, generation: Generation, conversation: Conversation | None, debt: Debt) -> None:
+        """Of a conversation that was deleted nobody wants anything, but readers of a stream are let go."""
         match debt:
-            case AppendMessage(message=message):
-                told = self._facts.message_appended(message, generation.owner_id)
-                await gather_all([self._stores.conversations.index(message), told])
-            case RequestInference():
-                await self._request(generation, conversation, debt)
             case EndStream():
                 await self._streams.end(generation.id)
-        await self._settle(generation, debt)
-
-    async def _forget(self, generation: Generation, debt: Debt) -> None:
-        """The conversation was deleted: nobody wants any of it, but readers of the stream are let go."""
-        if isinstance(debt, EndStream):
-            await self._streams.end(generation.id)
-        await self._settle(generation, debt)
-
-    async def _settle(self, generation: Generation, debt: Debt) -> None:
-        await self._stores.generations.settle(generation.id, debt.id, answer_stored=_is_answer(generation, debt))
+            case AppendMessage(message=message) if conversation is not None:
+                told = self._facts.message_appended(message, generation.owner_id)
+                await gather_all([self._stores.conversations.index(message), told])
+            case RequestInference() if conversation is not None:
+                await self._request(generation, conversation, debt)
 
     async def _request(self, generation: Generation, conversation: Conversation, debt: RequestInference) -> None:
         """The prompt is read now. All of it is in the log: what a message follows was there before it was taken."""

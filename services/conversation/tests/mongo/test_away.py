@@ -61,7 +61,7 @@ CALLS: dict[str, Callable[[Documents], Awaitable[object]]] = {
     "generations.request_cancel": lambda it: it.generations.request_cancel("x", after(1)),
     "generations.finish": lambda it: it.generations.finish("x", 1, outcome()),
     "generations.fence": lambda it: it.generations.fence("x", 1),
-    "generations.settle": lambda it: it.generations.settle("x", "y"),
+    "generations.settle": lambda it: it.generations.settle("x", ["y"]),
     "generations.active": lambda it: it.generations.active("x"),
     "generations.overdue": lambda it: it.generations.overdue(after(1), after(1), after(1), 10),
     "generations.indebted": lambda it: it.generations.indebted(after(1), 10),

@@ -35,7 +35,7 @@ async def test_debts_are_settled_beside_other_changes(documents: Documents) -> N
     debts = [EndStream(new_id()) for _ in range(20)]
     made = await documents.generations.insert(generation(None, *debts))
     await asyncio.gather(
-        *(documents.generations.settle(made.id, debt.id) for debt in debts),
+        *(documents.generations.settle(made.id, [debt.id]) for debt in debts),
         *(documents.generations.request_again(made.id, after(n)) for n in range(20)),
         documents.generations.request_cancel(made.id, after(5)),
     )

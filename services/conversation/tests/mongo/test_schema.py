@@ -93,7 +93,7 @@ ON_EVERY_SERVER: dict[str, Call] = {
     "find_request": lambda c, g: g.find_request("chat", "r-7"),
     "claim": lambda c, g: g.claim("g-1", "worker", after(1), after(7)),
     "renew": lambda c, g: g.renew("worker", {"g-1": 1, "g-2": 1}, after(7)),
-    "settle": lambda c, g: g.settle("g-1", "x"),
+    "settle": lambda c, g: g.settle("g-1", ["x"]),
     "finish": lambda c, g: g.finish("g-1", 0, outcome()),
     "active": lambda c, g: g.active("owner"),
     "overdue": lambda c, g: g.overdue(after(900), after(900), after(900), 10),

@@ -90,7 +90,7 @@ Debt = AppendMessage | RequestInference | EndStream
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The document of a generation. What it still owes the other stores is in `outbox`, in the order to pay it.
+    """The document of a generation. What it still owes the other stores is in `outbox`, messages in their order.
 
     attempt: claims and fences so far, the fencing token. handed_back: those of them that a worker gave back as it
     shut down; they do not count toward MAX_ATTEMPTS. began_attempt: the attempt that wrote the first code point of it.

@@ -61,15 +61,16 @@ class DocumentsContract(StoresHarness):
         assert await generations.get(new_id()) is None
         assert await generations.claim(new_id(), "worker", after(1), after(7)) is None
         assert await generations.request_cancel(new_id(), after(1)) is None
-        await generations.settle(new_id(), new_id())
+        await generations.settle(new_id(), [new_id()])
 
     async def test_a_settled_debt_is_gone_and_the_others_stay(self, generations: Generations) -> None:
         """Idempotent; paid in any order; each of many settled at once."""
         debts = [EndStream(new_id()) for _ in range(8)]
         made = generation(None, *debts)
         await generations.insert(made)
-        await asyncio.gather(*(generations.settle(made.id, debt.id) for debt in [*debts[1:6], debts[3]]))
-        await generations.settle(made.id, new_id())
+        await asyncio.gather(*(generations.settle(made.id, [debt.id]) for debt in [*debts[1:4], debts[3]]))
+        await generations.settle(made.id, [debts[4].id, new_id(), debts[5].id])
+        await generations.settle(made.id, [new_id()])
         left = await generations.get(made.id)
         assert left == replace(made, outbox=(debts[0], *debts[6:]))
 
@@ -78,8 +79,8 @@ class DocumentsContract(StoresHarness):
         debts = [EndStream(new_id()), EndStream(new_id())]
         made = generation(None, *debts)
         await generations.insert(made)
-        await generations.settle(made.id, debts[0].id, answer_stored=True)
-        await generations.settle(made.id, debts[1].id)
+        await generations.settle(made.id, [debts[0].id], answer_stored=True)
+        await generations.settle(made.id, [debts[1].id])
         assert await generations.get(made.id) == replace(made, outbox=(), answer_stored=True)
 
     async def test_those_of_a_conversation_are_deleted(self, generations: Generations) -> None:

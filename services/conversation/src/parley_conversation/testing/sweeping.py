@@ -89,7 +89,7 @@ class SweepingContract(StoresHarness):
         assert ids(await generations.indebted(after(1), 10)) == [fresh.id]
         assert sorted(ids(await generations.indebted(after(31), 10))) == sorted(ids([fresh, ended]))
         assert len(await generations.indebted(after(31), 1)) == 1
-        await generations.settle(ended.id, debt.id)
+        await generations.settle(ended.id, [debt.id])
         await generations.request_again(fresh.id, after(40))
         assert await generations.indebted(after(39), 10) == []
         assert ids(await generations.indebted(after(41), 10)) == [fresh.id]
@@ -105,7 +105,7 @@ class SweepingContract(StoresHarness):
         await generations.finish(done.id, 0, outcome())
         expected = ids([running, indebted, rivals[1], rivals[0]])
         assert ids(await generations.unsettled("here")) == expected
-        await generations.settle(indebted.id, debt.id)
+        await generations.settle(indebted.id, [debt.id])
         assert ids(await generations.unsettled("here")) == [each for each in expected if each != indebted.id]
 
 

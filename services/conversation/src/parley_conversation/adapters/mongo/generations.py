@@ -100,9 +100,11 @@ class MongoGenerations:
     async def fence(self, generation_id: str, attempt: int) -> Generation | None:
         return await self._change(generation_id, lambda it: transitions.fence(it, attempt))
 
-    async def settle(self, generation_id: str, debt_id: str, answer_stored: bool = False) -> None:
+    async def settle(self, generation_id: str, debt_ids: Sequence[str], answer_stored: bool = False) -> None:
         """In one step, as it is what every message does most. The new version makes a rival read again."""
-        left = {"$filter": {"input": "$outbox", "as": "debt", "cond": {"$ne": ["$$debt.id", debt_id]}}}
+        left = {
+            "$filter": {"input": "$outbox", "as": "debt", "cond": {"$not": [{"$in": ["$$debt.id", list(debt_ids)]}]}}
+        }
         stored = {"answer_stored": True} if answer_stored else {}
         still_open = {"$or": [{"$in": ["$state", ACTIVE]}, {"$ne": ["$outbox", []]}]}
         update: list[Document] = [

@@ -108,9 +108,9 @@ class SqliteGenerations:
     async def fence(self, generation_id: str, attempt: int) -> Generation | None:
         return await self._change(generation_id, lambda it: transitions.fence(it, attempt))
 
-    async def settle(self, generation_id: str, debt_id: str, answer_stored: bool = False) -> None:
+    async def settle(self, generation_id: str, debt_ids: Sequence[str], answer_stored: bool = False) -> None:
         def rule(it: Generation) -> Generation | None:
-            left = tuple(debt for debt in it.outbox if debt.id != debt_id)
+            left = tuple(debt for debt in it.outbox if debt.id not in debt_ids)
             return replace(it, outbox=left, answer_stored=it.answer_stored or answer_stored)
 
         await self._change(generation_id, rule)
