@@ -121,9 +121,8 @@ MUTANTS = (
         "R1",
         "finished means stored: the answer is in the chat log before the stream ends",
         f"{CONVERSATION}/relay.py",
-        """        await self.store(generation)
-        await gather_all(self._pay""",
-        """        await gather_all(self._pay""",
+        "        if conversation is not None:\n            await self.store(generation)\n        works",
+        "        works",
         (f"{CONVERSATION_TESTS}/test_generations.py",),
     ),
     Mutant(

@@ -39,7 +39,7 @@ class Relay:
     async def pay(self, generation: Generation) -> None:
         """Pay all of the outbox: first the messages, so that they are readable, then the rest side by side.
 
-        What is paid is settled in one write. Raises Unavailable when a debt cannot be: the others are paid all the same.
+        What is paid is settled in one write; what cannot be is left. Then raises Unavailable.
         """
         conversation = await self._stores.conversations.get(generation.conversation_id)
         if conversation is not None:
