@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 import pytest
@@ -68,6 +69,14 @@ def test_what_is_no_event_is_bad_input(headers: dict[str, str], value: bytes) ->
 
 def test_each_model_has_its_topic() -> None:
     assert inference_topic("tiny") == "parley.inference.requests.tiny.v1"
+
+
+def test_any_name_of_a_model_gives_a_topic_of_its_own_that_kafka_takes() -> None:
+    """A model is named after its folder, and folders have all kinds of names."""
+    names = ["a b", "a:b", "a-b", "Qwen/Qwen3 (4B)", "\u6a21" * 200, "\udcff"]
+    topics = {inference_topic(name) for name in names}
+    assert len(topics) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,240}", topic) for topic in topics)
 
 
 def test_a_record_of_before_the_version_header_is_an_event() -> None:

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client import REGISTRY
 
 from parley_bus import DLQ_SUFFIX, Capability, Delivery, Record
+from parley_bus.events import inference_topic
 from parley_bus.kafka import KafkaBus, KafkaSettings, open_kafka
 from parley_bus.kafka.producer import MAX_RECORD_BYTES
 from parley_bus.testing.contract import BusContract
@@ -98,3 +99,14 @@ async def test_a_record_that_fits_no_dead_letter_blocks_no_partition(kafka: str)
     assert (headers["dlq_topic"], headers["dlq_offset"], headers["dlq_error"]) == (topic, "1", "BadInput")
     assert headers["dlq_reason"].startswith("no event")
     assert "left out" in headers["dlq_reason"]
+
+
+async def test_the_requests_for_a_model_of_any_name_are_delivered(kafka: str) -> None:
+    model = f"My Model ({uuid4().hex})"
+    topic = inference_topic(model)
+    async with open_kafka(KafkaSettings.load(kafka_servers=kafka, kafka_partitions=1)) as bus:
+        await bus.publish(Record(topic, "key", b"request"))
+        async with bus.subscribe([topic], f"parley-worker.{model}") as consumer, asyncio.timeout(20):
+            while not (held := await consumer.fetch(1, 1.0)):
+                pass
+    assert held[0].record.value == b"request"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from hashlib import blake2b
+
 from google.protobuf.message import DecodeError, Message
 
 from parley_bus.base import Record
@@ -23,6 +26,8 @@ _TYPES: dict[str, type[Message]] = {
     "parley.conversation.updated.v1": events.ConversationUpdated,
     "parley.conversation.deleted.v1": events.ConversationDeleted,
 }
+_NOT_IN_TOPICS = re.compile(r"[^A-Za-z0-9._-]")
+
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/protobuf"
 
@@ -30,8 +35,15 @@ _NAMES = {kind: name for name, kind in _TYPES.items()}
 
 
 def inference_topic(model: str) -> str:
-    """Where the requests for a model wait; one consumer group for each model reads it."""
-    return f"parley.inference.requests.{model}.v1"
+    """Where the requests for a model wait; one consumer group for each model reads it.
+
+    A name with characters that no topic takes (Kafka's rule) becomes one that is its own by a digest.
+    """
+    name = _NOT_IN_TOPICS.sub("-", model)
+    if name != model:
+        digest = blake2b(model.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        name = f"{name[:128]}.{digest}"
+    return f"parley.inference.requests.{name}.v1"
 
 
 def to_record(topic: str, key: str, event: Message, source: str, clock: Clock) -> Record:
