@@ -54,6 +54,16 @@ async def test_a_server_without_a_list_is_believed(server: ChatServer) -> None:
     assert (await model_of(server, openai_model="a", openai_context_length=50)).context_length == 50
 
 
+async def test_a_proxy_of_the_environment_is_not_asked_for_a_server_on_this_machine(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    async with asyncio.timeout(10):
+        assert (await model_of(server)).context_length == 4096
+
+
 async def test_an_address_without_a_path_means_v1(server: ChatServer) -> None:
     assert (await model_of(server, openai_url=server.url.removesuffix("/v1"))).name == "Counter-1"
 

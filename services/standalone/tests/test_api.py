@@ -12,7 +12,6 @@ from websockets.asyncio.server import ServerConnection, serve
 from parley_kit.errors import BadInput, Internal, RateLimited, Unavailable
 from parley_standalone.client import Api
 from parley_standalone.client.api import SUBPROTOCOL
-from parley_standalone.loopback import is_loopback
 
 
 async def ask(answer: httpx.Response | Exception) -> object:
@@ -88,17 +87,3 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypa
     async with serve(answer, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL]) as listening, httpx.AsyncClient() as http:
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         assert [data async for data in Api(url, http).subscribe("subscription { x }", {}, "token")] == []
-
-
-@pytest.mark.parametrize(
-    ("url", "own"),
-    [
-        ("http://127.0.0.1:8080", True),
-        ("ws://localhost/graphql", True),
-        ("http://[::1]:8080", True),
-        ("https://chat.example.com", False),
-        ("http://192.0.2.7:8080", False),
-    ],
-)
-def test_what_this_machine_is(url: str, own: bool) -> None:
-    assert is_loopback(url) is own

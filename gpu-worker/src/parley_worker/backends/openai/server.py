@@ -15,6 +15,7 @@ import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse
 from pydantic import ValidationError
 
+from parley_kit.loopback import is_loopback
 from parley_kit.settings import ConfigError
 from parley_worker.backends.openai.config import OpenAiConfig
 from parley_worker.backends.openai.refusals import Failure, Lost, Silent, Unreadable
@@ -82,7 +83,10 @@ async def open_server(config: OpenAiConfig) -> AsyncIterator[Server]:
     headers = {"Authorization": f"Bearer {config.api_key}"} if config.api_key else {}
     timeout = httpx.Timeout(config.silence_seconds, connect=config.connect_seconds, pool=config.connect_seconds)
     limits = httpx.Limits(max_connections=config.capacity + 2, max_keepalive_connections=config.capacity)
-    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=timeout, limits=limits) as http:
+    proxies = not is_loopback(config.url)  # of the environment
+    async with httpx.AsyncClient(
+        base_url=base, headers=headers, timeout=timeout, limits=limits, trust_env=proxies
+    ) as http:
         yield Server(http)
 
 

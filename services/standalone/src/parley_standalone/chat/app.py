@@ -20,6 +20,7 @@ from rich.console import Console
 
 from parley_kit.clock import SystemClock
 from parley_kit.errors import ParleyError
+from parley_kit.loopback import is_loopback
 from parley_standalone.chat.commands import Line, parse
 from parley_standalone.chat.conversation import Conversation
 from parley_standalone.chat.keyboard import Keyboard
@@ -30,7 +31,6 @@ from parley_standalone.chat.signin import Login, ensure_session
 from parley_standalone.client import Account, Api, ChatClient
 from parley_standalone.client.credentials import CredentialFile, default_path
 from parley_standalone.instance import find_instance
-from parley_standalone.loopback import is_loopback
 from parley_standalone.output import abandon_stdout
 
 EXIT_OK, EXIT_FAILED, EXIT_INTERRUPTED = 0, 1, 130

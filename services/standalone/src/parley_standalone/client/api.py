@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from parley_kit.errors import Internal, ParleyError, Unauthenticated, Unavailable, rebuild
-from parley_standalone.loopback import is_loopback
+from parley_kit.loopback import is_loopback
 
 TIMEOUT = 15.0
 SUBPROTOCOL = Subprotocol("graphql-transport-ws")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import httpx
 
+from parley_kit.loopback import is_loopback
 from parley_kit.settings import ConfigError, prepare_data_dir
 from parley_standalone.instance import find_instance
-from parley_standalone.loopback import is_loopback
 
 GIB = 1024**3
 LEAST_DISK_BYTES = GIB
