@@ -38,10 +38,10 @@ test: setup ## every test that this machine can run
 	-@$(BIN)/parley-local install
 	$(BIN)/pytest
 
-unit: setup ## the fast tests: no subprocess of the platform
+unit: setup ## the tests of the packages, on real servers too, without the whole platform
 	$(BIN)/pytest libs services gpu-worker
 
-lint: setup ## ruff, import rules, buf
+lint: setup ## ruff, buf
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	cd proto && ../$(BIN)/buf lint
