@@ -136,6 +136,16 @@ async def test_never_there(open_live: Open) -> None:
         await assert_away(live)
 
 
+async def test_readers_do_not_share_an_exception(open_live: Open) -> None:
+    """Each raising would lengthen its traceback, which keeps the frames of all readers that retry."""
+    async with open_live("redis://127.0.0.1:1/0") as live:
+        with pytest.raises(Unavailable):
+            await live.read("g", None, 0)
+        told = await asyncio.gather(*(live.read("g", None, 0) for _ in range(2)), return_exceptions=True)
+    assert isinstance(told[0], Unavailable)
+    assert told[0] is not told[1]
+
+
 async def test_an_outage_that_is_over_is_not_told(
     server: RedisServer, open_live: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,7 @@ class Watch:
         give_up = asyncio.get_running_loop().time() + PATIENCE_SECONDS
         while not self._joined:
             if self._error is not None:
-                raise self._error
+                raise Unavailable(self._error.message)
             if not await self.changed(give_up):
                 raise Unavailable("Redis is away: no answer to a subscription")
 
