@@ -1,4 +1,4 @@
-"""Pays what generations owe the other stores, in order; each debt can be paid twice without harm.
+"""Pays what generations owe the other stores; each debt can be paid twice without harm.
 
 The generation's document is the truth. A crash between two payments leaves the rest in its outbox, where the sweep
 finds it.
@@ -7,6 +7,7 @@ finds it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import replace
 
 from parley_conversation.branch import ancestry
@@ -44,10 +45,16 @@ class Relay:
         conversation = await self._stores.conversations.get(generation.conversation_id)
         if conversation is not None:
             await self.store(generation)
-        works = (self._pay(generation, conversation, debt) for debt in generation.outbox)
+        paid: list[Debt] = []
+
+        async def pay_in_turn(debts: Iterable[Debt]) -> None:
+            for debt in debts:
+                await self._pay(generation, conversation, debt)
+                paid.append(debt)
+
+        works = map(pay_in_turn, _turns(generation.outbox))
         outcomes = await asyncio.gather(*works, return_exceptions=True)
         failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        paid = [debt for debt, outcome in zip(generation.outbox, outcomes, strict=True) if outcome is None]
         if paid:
             stored = any(_is_answer(generation, debt) for debt in paid)
             await self._stores.generations.settle(generation.id, [debt.id for debt in paid], stored)
@@ -90,6 +97,18 @@ class Relay:
         window = room(await self._catalogue.context_length(generation.model))
         prompts = await assemble(conversation.system_prompt, messages, window)
         await self._facts.inference_requested(generation, prompts, _key(generation, debt))
+
+
+def _turns(outbox: Iterable[Debt]) -> list[list[Debt]]:
+    """What may be paid side by side. Messages are one: the bus is told of an answer after its question."""
+    messages: list[Debt] = []
+    turns = [messages]
+    for debt in outbox:
+        if isinstance(debt, AppendMessage):
+            messages.append(debt)
+        else:
+            turns.append([debt])
+    return turns
 
 
 def _key(generation: Generation, debt: RequestInference) -> str:
