@@ -162,3 +162,50 @@ async def test_the_bus_is_told_of_an_answer_after_its_question(open_world: Any, 
         await world.service.sweep.tick()
         told = [event.message.id for event in world.bus.published(events.MessageAppended)]
         assert told == [generation.user_message_id, generation.answer_id]
+
+
+class Overtaken:
+    """Places in a conversation and its log: between the first reservation and the look at the newest message another
+    process sends."""
+
+    def __init__(self) -> None:
+        self.send: Any = None
+        self.sent = asyncio.Event()
+
+    def __call__(self, port: Any) -> Any:
+        if hasattr(port, "reserve"):
+            return self._patched(port, "reserve", self._reserve)
+        if hasattr(port, "siblings"):
+            return self._patched(port, "before", self._before)
+        return port
+
+    def _patched(self, port: Any, name: str, method: Any) -> Any:
+        real = getattr(port, name)
+        setattr(port, name, lambda *arguments: method(real, *arguments))
+        return port
+
+    async def _reserve(self, real: Any, *arguments: Any) -> Any:
+        seq = await real(*arguments)
+        send, self.send = self.send, None
+        if send is not None:
+            await send()
+            self.sent.set()
+        return seq
+
+    async def _before(self, real: Any, *arguments: Any) -> Any:
+        if self.send is not None:
+            await self.sent.wait()
+        return await real(*arguments)
+
+
+async def test_no_message_follows_one_of_a_later_place(open_world: Any, tmp_path: Path) -> None:
+    """Whoever reads up a branch comes from higher places to lower ones."""
+    overtaken = Overtaken()
+    async with open_world(tmp_path) as other, open_world(tmp_path, wrap=overtaken) as world:
+        other.owner = world.owner
+        conversation = await world.conversation()
+        first = (await world.send(conversation.id, "one")).user_message.message
+        overtaken.send = lambda: other.send(conversation.id, "three")
+        second = (await world.send(conversation.id, "two")).user_message.message
+        assert overtaken.sent.is_set()
+        assert second.parent_seq == first.seq < second.seq

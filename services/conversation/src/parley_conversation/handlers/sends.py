@@ -99,6 +99,9 @@ class SendHandlers:
                 return await self._repeated(known)
             await both(self._admission.check(owner_id), self._relay.store_all(conversation.id))
             parent, seq = await both(self._parent(owner_id, command), self._reserve(conversation.id, 2))
+            if command.parent_id is None and parent is not None and parent.seq > seq:
+                # Another process's, whose message took a later place and was in the log first.
+                parent = next(iter(await self._stores.chat_log.before(conversation.id, seq, 1)), None)
             siblings = await self._siblings(conversation.id, parent)
             question = self._new_question(conversation, command.content, parent, seq)
             draft = self._draft(conversation, command, question, question.seq + 1)
