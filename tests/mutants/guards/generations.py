@@ -121,8 +121,8 @@ MUTANTS = (
         "R1",
         "finished means stored: the answer is in the chat log before the stream ends",
         f"{CONVERSATION}/relay.py",
-        "        if conversation is not None:\n            await self.store(generation)\n        works",
-        "        works",
+        "        if conversation is not None:\n            await self.store(generation)\n        paid",
+        "        paid",
         (f"{CONVERSATION_TESTS}/test_generations.py",),
     ),
     Mutant(
