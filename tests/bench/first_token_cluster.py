@@ -23,12 +23,12 @@ from support.platform import start_platform
 
 STREAMS = 64
 INTERVAL_MS = 100
-TOKENS = 60
-ARRIVALS = 300
-TURNS = 3
+TOKENS = 300
+ARRIVALS = 160
+TURNS = 1
 PEOPLE = 16
-LEAD_SECONDS = 7.0
-"""An answer takes six seconds: before that the number of streams is still growing."""
+LEAD_SECONDS = 31.0
+"""An answer takes thirty seconds: before that the number of streams is still growing."""
 SETTINGS = {
     "PARLEY_WORKER_BACKEND": "scripted",
     "PARLEY_SCRIPTED_INTERVAL_MS": str(INTERVAL_MS),
