@@ -40,8 +40,10 @@ async def send(person: Person, conversation: str) -> tuple[str, float]:
     return outcome, time.perf_counter() - began
 
 
-async def step(people: list[Person], conversations: list[str], rate: int) -> tuple[float, list[float], Counter[str]]:
-    """Acknowledged a second, the seconds that each of these took, and what came of all."""
+async def step(
+    people: list[Person], conversations: list[str], rate: int
+) -> tuple[float, float, list[float], Counter[str]]:
+    """Acknowledged a second, the seconds of the step, those that each acknowledgement took, and what came of all."""
     began, due, tasks = time.perf_counter(), 0.0, []
     async with asyncio.TaskGroup() as running:
         while due < STEP_SECONDS:
@@ -52,7 +54,7 @@ async def step(people: list[Person], conversations: list[str], rate: int) -> tup
     wall = time.perf_counter() - began
     results = [task.result() for task in tasks]
     waits = sorted(seconds for outcome, seconds in results if outcome == "ok")
-    return len(waits) / wall, waits, Counter(outcome for outcome, _ in results)
+    return len(waits) / wall, wall, waits, Counter(outcome for outcome, _ in results)
 
 
 async def measure(cluster: Cluster) -> None:
@@ -63,9 +65,8 @@ async def measure(cluster: Cluster) -> None:
         pids = processes(cluster)
         for rate in RATES:
             before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-            achieved, waits, outcomes = await step(people, conversations, rate)
-            elapsed = sum(outcomes.values()) / rate if achieved >= rate else sum(outcomes.values()) / achieved
-            used = {name: (cpu_seconds(pid) - before[name]) / elapsed for name, pid in pids.items()}
+            achieved, wall, waits, outcomes = await step(people, conversations, rate)
+            used = {name: (cpu_seconds(pid) - before[name]) / wall for name, pid in pids.items()}
             busiest = ", ".join(f"{name} {used[name]:.0%}" for name in sorted(used, key=used.__getitem__)[:-5:-1])
             p50, p99 = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.99))
             print(f"{rate:4}/s due: {achieved:6.1f}/s acknowledged, p50 {p50:6.1f} ms, p99 {p99:7.1f} ms,")
