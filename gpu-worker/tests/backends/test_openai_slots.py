@@ -39,8 +39,9 @@ async def test_no_more_than_its_capacity_is_asked_for_at_once(server: ChatServer
         held = [asyncio.create_task(collect(backend, job())) for _ in range(3)]
         await server.changed.until(lambda: server.running == 3)
         waiting = asyncio.create_task(collect(backend, job(max_tokens=1)))
-        await asyncio.sleep(0.05)
-        assert len(server.asked) == 3
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await server.changed.until(lambda: len(server.asked) > 3)
         held[0].cancel()
         assert text_of(await waiting) == words(0, 1)
         for task in held:
@@ -63,7 +64,8 @@ async def test_a_server_that_was_away_is_found_again(server: ChatServer) -> None
         with pytest.raises(Unavailable):
             await collect(backend, job())
         assert not backend.ready
-        await asyncio.sleep(0.1)
+        asked = server.listed
+        await server.changed.until(lambda: server.listed >= asked + 2)
         assert not backend.ready
         server.models = [{"id": MODEL}]
         async with asyncio.timeout(5):

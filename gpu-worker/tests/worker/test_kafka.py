@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -43,9 +44,15 @@ async def platform(kafka: str, model: str) -> AsyncIterator[Platform]:
 
 async def offer_until_claimed(platform: Platform, count: int) -> None:
     """As the conversation service does with what no worker took: under another key each time."""
+
+    def claimed() -> bool:
+        return len([owned for owned in platform.owner.generations.values() if owned.holder]) >= count
+
     async with asyncio.timeout(PATIENCE):
-        while len([owned for owned in platform.owner.generations.values() if owned.holder]) < count:
-            await asyncio.sleep(OFFERED_AGAIN_SECONDS)
+        while not claimed():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(OFFERED_AGAIN_SECONDS):
+                    await platform.owner.called.until(claimed)
             for generation_id, owned in platform.owner.generations.items():
                 if owned.holder is None:
                     await platform.offer(generation_id, key=uuid4().hex)
@@ -60,6 +67,7 @@ async def test_no_worker_idles_while_requests_wait_behind_a_full_one(platform: P
             for _ in range(7):
                 await platform.ask()
             await offer_until_claimed(platform, 8)
+            await other.until_running(7)
             assert len(full.running) == 1
             assert len(other.running) == 7
             assert not full.running & other.running

@@ -54,6 +54,7 @@ class ChatServer:
         self.replies: deque[Reply] = deque()
         self.models: Reply | list[dict[str, Any]] = [{"id": MODEL, "object": "model", "max_model_len": WINDOW}]
         self.asked: list[Asked] = []
+        self.listed = 0
         self.running = 0
         self.connections = 0
         self.changed = Wakeup()
@@ -74,6 +75,8 @@ class ChatServer:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         if request.split()[1].endswith("/models"):
+            self.listed += 1
+            self.changed.notify()
             return await self._write(self._list(), reader, writer)
         self.asked.append(Asked(json.loads(body), headers))
         self.running += 1

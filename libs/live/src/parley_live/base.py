@@ -25,6 +25,14 @@ class Delta:
     token_ids: tuple[int, ...] = ()
 
 
+def check_deltas(deltas: Sequence[Delta]) -> None:
+    """What every store asks of those that are appended together. Raises BadInput."""
+    if len({delta.attempt for delta in deltas}) > 1:
+        raise BadInput("deltas of several attempts", field="deltas")
+    if not all(delta.text for delta in deltas):
+        raise BadInput("a delta without text", field="deltas")
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """The terminal entry: the generation is finished and stored. Nothing follows it."""

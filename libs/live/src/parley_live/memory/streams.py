@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from parley_kit.clock import Clock
 from parley_kit.errors import BadInput
-from parley_live.base import Delta, End, Entry, Fenced
+from parley_live.base import Delta, End, Entry, Fenced, check_deltas
 from parley_live.memory.expiry import ExpiringMap
 from parley_live.memory.wakeups import Wakeups
 
@@ -74,10 +74,7 @@ class MemoryTokenStreams:
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
         if not deltas:
             return
-        if len({delta.attempt for delta in deltas}) > 1:
-            raise BadInput("deltas of several attempts", field="deltas")
-        if not all(delta.text for delta in deltas):
-            raise BadInput("a delta without text", field="deltas")
+        check_deltas(deltas)
         stream = self._streams.get(generation_id)
         if stream is None or stream.ended or deltas[0].attempt != stream.attempt:
             raise Fenced

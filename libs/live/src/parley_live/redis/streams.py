@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 from parley_kit.errors import BadInput, Unavailable
-from parley_live.base import Delta, Entry, Fenced
+from parley_live.base import Delta, Entry, Fenced, check_deltas
 from parley_live.redis import codec, metrics, scripts
 from parley_live.redis.codec import Position
 from parley_live.redis.commands import Argument
@@ -41,10 +41,7 @@ class RedisTokenStreams:
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
         if not deltas:
             return
-        if len({delta.attempt for delta in deltas}) > 1:
-            raise BadInput("deltas of several attempts", field="deltas")
-        if not all(delta.text for delta in deltas):
-            raise BadInput("a delta without text", field="deltas")
+        check_deltas(deltas)
         packed: list[Argument] = []
         for delta in deltas:
             packed += (delta.began, delta.offset, len(delta.text), codec.encode(delta))

@@ -7,23 +7,21 @@ is known again, instead of being taken for another's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
+from parley_conversation.adapters.changes import Changes, Rule
 from parley_conversation.adapters.mongo.codec import from_generation, to_generation, to_micros
 from parley_conversation.domain import transitions
-from parley_conversation.domain.generation import Generation, Outcome, State
+from parley_conversation.domain.generation import Generation, State
 from parley_conversation.ports import Renewal
 from parley_kit.errors import Unavailable
 from parley_kit.ids import new_id
 from parley_kit.mongo import Document, Mongo, mongo_calls
-
-Rule = Callable[[Generation], Generation | None]
 
 TRIES = 64
 """Each lost race is another's success, so only a crowd without end could use them up."""
@@ -31,7 +29,7 @@ DELETED_AT_ONCE = 200
 ACTIVE = [str(State.QUEUED), str(State.RUNNING)]
 
 
-class MongoGenerations:
+class MongoGenerations(Changes):
     def __init__(self, db: Mongo) -> None:
         self._generations = db.generations
 
@@ -59,11 +57,6 @@ class MongoGenerations:
             found = await self._generations.find({"_id": {"$in": list(dict.fromkeys(generation_ids))}}).to_list()
         return list(map(to_generation, found))
 
-    async def claim(
-        self, generation_id: str, worker_id: str, now: datetime, lease_until: datetime
-    ) -> Generation | None:
-        return await self._change(generation_id, lambda it: transitions.claim(it, worker_id, now, lease_until), now)
-
     async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
         """In one write for all of them, which changes those that hold, and one read that tells which these were."""
         attempts = [[generation_id, attempt] for generation_id, attempt in leases.items()]
@@ -82,23 +75,6 @@ class MongoGenerations:
             for it in await self.get_many(list(leases))
             if transitions.renew(it, worker_id, leases[it.id], lease_until) == it
         ]
-
-    async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:
-        rule = partial(transitions.requeue, attempt=attempt, now=now, handed_back=handed_back)
-        return await self._change(generation_id, rule, now) is not None
-
-    async def request_again(self, generation_id: str, now: datetime) -> bool:
-        return await self._change(generation_id, lambda it: transitions.request_again(it, now), now) is not None
-
-    async def request_cancel(self, generation_id: str, now: datetime) -> Generation | None:
-        return await self._change(generation_id, lambda it: transitions.request_cancel(it, now))
-
-    async def finish(self, generation_id: str, attempt: int, outcome: Outcome) -> Generation | None:
-        rule = partial(transitions.finish, attempt=attempt, outcome=outcome)
-        return await self._change(generation_id, rule, outcome.finished_at)
-
-    async def fence(self, generation_id: str, attempt: int) -> Generation | None:
-        return await self._change(generation_id, lambda it: transitions.fence(it, attempt))
 
     async def settle(self, generation_id: str, debt_ids: Sequence[str], answer_stored: bool = False) -> None:
         """In one step, as it is what every message does most. The new version makes a rival read again."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
 
+from parley_conversation.adapters.changes import Changes, Rule
 from parley_conversation.adapters.sqlite.codec import from_generation, to_generation, to_seconds
 from parley_conversation.adapters.sqlite.deletion import ROWS, delete_in_turns
 from parley_conversation.domain import transitions
-from parley_conversation.domain.generation import Generation, Outcome
+from parley_conversation.domain.generation import Generation
 from parley_conversation.ports import Renewal
 from parley_kit.sqlite import Database
 
@@ -47,10 +48,8 @@ WHERE conversation_id = ? AND (state IN ('queued', 'running') OR outbox <> '[]')
 """
 _DELETE_SOME = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE conversation_id = ? LIMIT ?)"
 
-Rule = Callable[[Generation], Generation | None]
 
-
-class SqliteGenerations:
+class SqliteGenerations(Changes):
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -74,11 +73,6 @@ class SqliteGenerations:
     async def get_many(self, generation_ids: Sequence[str]) -> Sequence[Generation]:
         return await self._find(_GET_MANY, (json.dumps(list(dict.fromkeys(generation_ids))),))
 
-    async def claim(
-        self, generation_id: str, worker_id: str, now: datetime, lease_until: datetime
-    ) -> Generation | None:
-        return await self._change(generation_id, lambda it: transitions.claim(it, worker_id, now, lease_until), now)
-
     async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
         def run(db: sqlite3.Connection) -> list[Renewal]:
             renewed = []
@@ -90,23 +84,6 @@ class SqliteGenerations:
             return renewed
 
         return await self._database.write(run)
-
-    async def requeue(self, generation_id: str, attempt: int, now: datetime, handed_back: bool = False) -> bool:
-        rule = partial(transitions.requeue, attempt=attempt, now=now, handed_back=handed_back)
-        return await self._change(generation_id, rule, now) is not None
-
-    async def request_again(self, generation_id: str, now: datetime) -> bool:
-        return await self._change(generation_id, lambda it: transitions.request_again(it, now), now) is not None
-
-    async def request_cancel(self, generation_id: str, now: datetime) -> Generation | None:
-        return await self._change(generation_id, lambda it: transitions.request_cancel(it, now))
-
-    async def finish(self, generation_id: str, attempt: int, outcome: Outcome) -> Generation | None:
-        rule = partial(transitions.finish, attempt=attempt, outcome=outcome)
-        return await self._change(generation_id, rule, outcome.finished_at)
-
-    async def fence(self, generation_id: str, attempt: int) -> Generation | None:
-        return await self._change(generation_id, lambda it: transitions.fence(it, attempt))
 
     async def settle(self, generation_id: str, debt_ids: Sequence[str], answer_stored: bool = False) -> None:
         def rule(it: Generation) -> Generation | None:
