@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from parley_worker.core import FinishReason
 
 
+class Fault(StrEnum):
+    """Why the engine gave a request up."""
+
+    NOT_FINITE = "not_finite"
+    DEADLINE = "deadline"
+
+
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw tokens, every setting decided. temperature 0 is greedy; top_k 0 and top_p 1 are off."""
+    """How to draw tokens, every setting decided. temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 are off.
+
+    repetition_penalty counts prompt and answer, as transformers; presence and frequency penalties the answer alone, as
+    OpenAI's API. logprobs: how many of the best tokens to tell with each, None for none of it.
+    """
 
     temperature: float
     top_k: int
     top_p: float
     repetition_penalty: float
     seed: int
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,7 @@ class Request:
     """`token_ids` are the prompt and what an earlier attempt answered, which is its last `answered` tokens.
 
     max_tokens counts the answer with what was answered before. stop_ids end the answer and are its last token.
+    user: whose turn it is, where requests wait; requests without one share a turn. deadline: of time.monotonic().
     """
 
     id: str
@@ -31,16 +48,32 @@ class Request:
     max_tokens: int
     stop_ids: frozenset[int]
     sampling: Sampling
+    user: str = ""
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A token, and on request its log-probability with the best tokens' own, best first."""
+
+    token_id: int
+    logprob: float | None = None
+    best: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One token of a request; with an `error` instead of a token the request is over too."""
+    """One token of a request; with an `error` instead of a token the request is over too.
+
+    cached_tokens: how many of its tokens were found in the cache when its computation began.
+    """
 
     id: str
     token_id: int | None
     finish_reason: FinishReason | None = None
     error: str | None = None
+    drawn: Drawn | None = None
+    cached_tokens: int = 0
 
     @property
     def last(self) -> bool:
