@@ -6,9 +6,9 @@ from typing import Protocol
 
 
 class Proposer(Protocol):
-    """Drafts of what comes next, computed in the same step as the token before them: cheap when right, wasted rows else.
+    """Drafts of what comes next, computed in the same step as the token before: cheap when right, wasted rows if not.
 
-    A draft never changes an answer: a token counts only where it was drawn, so that a proposer may be wrong as it likes.
+    A draft never changes an answer: a token counts only where it was drawn, so a proposer may be wrong as it likes.
     streams: with more sequences decoding than this, drafts take the rows of others and are not asked for.
     """
 
