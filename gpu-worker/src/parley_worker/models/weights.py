@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,22 +83,39 @@ class Weights:
             self._copy(name, columns.t())
         return target
 
-    def _copy(self, name: str, target: Tensor) -> None:
-        path = self._entry(name).path
-        rows = max(1, _BLOCK_ELEMENTS * len(target) // target.numel())
-        for begin in range(0, len(target), rows):
-            with _mapped(path, name) as source:
-                # Converted first: a copy that converts and transposes at once takes twice the time.
-                values = source[begin : begin + rows].to(self._device, self._dtype)
-            low, high = torch.aminmax(values)
+    def pieces(self, name: str, dtype: torch.dtype | None = None) -> Iterator[Tensor]:
+        """The rows of a tensor in order, some at a time, as `dtype` or as the file has them; checked to be finite.
+
+        A piece may lie in the mapped file: it is to be copied before the next one is asked for.
+        """
+        entry = self._entry(name)
+        rows = max(1, _BLOCK_ELEMENTS * entry.shape[0] // math.prod(entry.shape))
+        for begin in range(0, entry.shape[0], rows):
+            with _mapped(entry.path, name) as source:
+                piece = source[begin : begin + rows].to(self._device, dtype or source.dtype)
+            del source
+            low, high = torch.aminmax(piece)
             if not torch.isfinite(low) or not torch.isfinite(high):
-                raise CheckpointError(f"{path}: {name} holds values that are not finite")
-            target[begin : begin + rows].copy_(values)
+                raise CheckpointError(f"{entry.path}: {name} holds values that are not finite")
+            yield piece
+
+    def _copy(self, name: str, target: Tensor) -> None:
+        # Converted first: a copy that converts and transposes at once takes twice the time.
+        for rows, piece in _slices(self.pieces(name, target.dtype)):
+            target[rows].copy_(piece)
 
     def _entry(self, name: str) -> Entry:
         if name not in self._entries:
             raise CheckpointError(f"{self._listing}: {name} is missing")
         return self._entries[name]
+
+
+def _slices(pieces: Iterable[Tensor]) -> Iterator[tuple[slice, Tensor]]:
+    """Which rows of the whole each piece is."""
+    begin = 0
+    for piece in pieces:
+        yield slice(begin, begin + len(piece)), piece
+        begin += len(piece)
 
 
 def _read_entries(folder: Path) -> tuple[Path, dict[str, Entry]]:
