@@ -1,0 +1,1 @@
+"""Keys and values in blocks, and the attention over them in plain torch."""
