@@ -1,0 +1,29 @@
+"""What a step was, in numbers: for metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StepStats:
+    """Counts of one step, taken when its tokens are known.
+
+    rows = decode_rows + prompt_rows; drafts count as decode rows. running and waiting are sequences after the step.
+    Of blocks_total blocks, blocks_used are held by sequences and blocks_cached are kept for whoever comes with the
+    same tokens; the rest is free. prefix_hits: tokens that were found in the cache instead of computed. preemptions:
+    sequences that had to give their blocks back. drafts_accepted: proposed tokens that became part of an answer.
+    """
+
+    rows: int
+    decode_rows: int
+    prompt_rows: int
+    running: int
+    waiting: int
+    blocks_used: int
+    blocks_cached: int
+    blocks_total: int
+    prefix_hits: int
+    preemptions: int
+    drafts_proposed: int
+    drafts_accepted: int
