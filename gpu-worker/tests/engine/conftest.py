@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from parley_worker.core import FinishReason
 from parley_worker.engine.runner import Runner
@@ -19,91 +17,11 @@ from parley_worker.models.decoder import Decoder
 from parley_worker.models.loader import load_model
 from parley_worker.scheduler.request import Request
 from parley_worker.scheduler.scheduler import Scheduler
-
-TEMPLATE = (
-    "{% for message in messages %}{{ '<|' ~ message.role ~ '|>' ~ message.content ~ '<|end|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
-)
-CORPUS = ["a lantern is a lamp that can be carried", "to wander means to walk without a goal", "naïve café 🦊 你好"]
+from parley_worker.testing.checkpoints import write_checkpoint
+from parley_worker.testing.oracle import Oracle
 
 Answers = dict[str, tuple[list[int], FinishReason | None]]
 Drive = Callable[..., Answers]
-
-
-def make_tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    names = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
-    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-    return tokenizer
-
-
-class Oracle:
-    """transformers' own answers from a folder, in float32."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        parameters = getattr(self._model.config, "rope_parameters", None) or {}
-        # A model with dynamic rope goes on with the frequencies of the longest sequence that it has met.
-        self._remembers = parameters.get("rope_type") == "dynamic"
-
-    def answer(self, prompt: Iterable[int], max_tokens: int, *, eos: int | None = None, **settings: Any) -> list[int]:
-        if self._remembers:
-            self._model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=torch.float32)
-        ids = torch.tensor([list(prompt)])
-        answer = self._model.generate(
-            ids,
-            attention_mask=torch.ones_like(ids),
-            do_sample=False,
-            max_new_tokens=max_tokens,
-            eos_token_id=eos,
-            pad_token_id=0,
-            **settings,
-        )
-        return [int(token) for token in answer[0, ids.shape[1] :]]
-
-
-def write_checkpoint(
-    folder: Path,
-    seed: int = 0,
-    *,
-    architecture: str = "llama",
-    file_dtype: torch.dtype = torch.float32,
-    shard_size: str = "5GB",
-    **config: Any,
-) -> Path:
-    """A random model with a byte-level tokenizer and a chat template."""
-    tokenizer = make_tokenizer()
-    sizes: dict[str, Any] = {
-        "hidden_size": 48,
-        "intermediate_size": 80,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 160,
-        "vocab_size": tokenizer.get_vocab_size(),
-        "eos_token_id": tokenizer.token_to_id("<|end|>"),
-        "bos_token_id": None,
-        "pad_token_id": None,
-        "initializer_range": 0.3,
-    }
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(architecture, **{**sizes, **config}))
-    for name, parameter in model.named_parameters():
-        if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.3)
-        elif name.endswith("norm.weight"):
-            torch.nn.init.uniform_(parameter, 0.5, 1.5)
-    model.to(file_dtype).save_pretrained(folder, max_shard_size=shard_size)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": TEMPLATE, "eos_token": "<|end|>"}))
-    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,56 +19,9 @@ from parley_worker.models.config import read_model_config
 from parley_worker.models.decoder import Decoder
 from parley_worker.models.rotary import frequencies, grown_frequencies
 from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.testing.checkpoints import ROPES, SHAPES, roped
 
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
-LLAMA3 = {
-    "rope_type": "llama3",
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 40}
-# What config.json gains on top of the rope_theta of 10,000; all reach 160 positions, four times the trained length.
-ROPES: dict[str, dict[str, Any]] = {
-    "default": {"rope_type": "default"},
-    "linear": {"rope_type": "linear", "factor": 4.0},
-    "llama3": LLAMA3,
-    "yarn": YARN,
-    "yarn, mscale": {**YARN, "mscale": 0.7, "mscale_all_dim": 0.3, "beta_fast": 8.0, "beta_slow": 2.0},
-    "yarn, attention_factor": {**YARN, "attention_factor": 0.8, "truncate": False},
-    "dynamic": {"rope_type": "dynamic", "factor": 4.0, "max_position_embeddings": 40},
-}
-SHAPES: dict[str, dict[str, Any]] = {
-    "llama": {"attention_bias": True},
-    "llama, tied": {"tie_word_embeddings": True, "num_key_value_heads": 4},
-    "mistral": {"sliding_window": None, "head_dim": 16},
-    "mistral, sliding": {"sliding_window": 16, "num_key_value_heads": 1},
-    "qwen2": {"num_key_value_heads": 4, "tie_word_embeddings": True},
-    "qwen2, late layers slide": {"use_sliding_window": True, "sliding_window": 12, "max_window_layers": 1},
-    "qwen2, named layers slide": {
-        "use_sliding_window": True,
-        "sliding_window": 24,
-        "layer_types": ["sliding_attention", "full_attention"],
-    },
-    "qwen3": {"head_dim": 20, "num_key_value_heads": 1, "tie_word_embeddings": True},
-    "qwen3, sliding, biases": {
-        "head_dim": 8,
-        "attention_bias": True,
-        "use_sliding_window": True,
-        "sliding_window": 9,
-        "max_window_layers": 0,
-    },
-    "smollm3": {"num_hidden_layers": 4},
-    "smollm3, sliding": {
-        "num_hidden_layers": 3,
-        "no_rope_layers": [1, 0, 1],
-        "use_sliding_window": True,
-        "sliding_window": 10,
-        "tie_word_embeddings": False,
-        "mlp_bias": True,
-    },
-}
 
 
 def make_requests(count: int = 6) -> list[Request]:
@@ -118,12 +71,7 @@ def test_every_architecture_equals_generate(
 def test_every_rope_scaling_equals_generate_beyond_the_trained_length(
     new_checkpoint: Callable[..., Path], new_oracle: Any, drive: Any, rope: str, version: int
 ) -> None:
-    parameters = {"rope_theta": 10_000.0, **ROPES[rope]}
-    positions = parameters.pop("max_position_embeddings", 160)
-    architecture = ("qwen3", "qwen2")[version % 2]
-    folder = new_checkpoint(
-        architecture=architecture, head_dim=12, rope_parameters=parameters, max_position_embeddings=positions
-    )
+    folder = new_checkpoint(architecture=("qwen3", "qwen2")[version % 2], head_dim=12, **roped(rope))
     if version == 4:
         edit(folder, write_as_transformers_4)
     assert read_model_config(folder).window == 160
