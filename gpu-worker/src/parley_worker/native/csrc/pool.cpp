@@ -1,0 +1,117 @@
+#include "pool.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include <pthread.h>
+#include <signal.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace parley {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto spinning = std::chrono::microseconds(50);
+constexpr int pauses_per_look = 32;  // at the clock, which costs more than a pause
+
+void pause() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("isb" ::: "memory");
+#endif
+}
+
+void await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+    const auto until = Clock::now() + spinning;
+    do {
+        for (int i = 0; i < pauses_per_look; ++i) {
+            if (value.load(std::memory_order_acquire) != old) return;
+            pause();
+        }
+    } while (Clock::now() < until);
+    value.wait(old, std::memory_order_acquire);
+}
+
+// The process's signals are for its first thread: threads inherit the mask of the one that starts them.
+class SignalsBlocked {
+public:
+    SignalsBlocked() {
+        sigset_t all;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before_);
+    }
+    ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    sigset_t before_;
+};
+
+}  // namespace
+
+Pool::Pool(int threads) {
+    try {
+        start(threads);
+    } catch (...) {
+        stop();
+        throw;
+    }
+}
+
+Pool::~Pool() { stop(); }
+
+void Pool::resize(int threads) {
+    stop();
+    start(threads);
+}
+
+void Pool::start(int threads) {
+    const SignalsBlocked blocked;
+    const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed);
+    for (int thread = 1; thread < std::max(threads, 1); ++thread) {
+        workers_.emplace_back(&Pool::serve, this, thread, epoch);
+        threads_ = thread + 1;
+    }
+}
+
+void Pool::stop() noexcept {
+    work_ = nullptr;
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    for (auto& worker : workers_) worker.join();
+    workers_.clear();
+    threads_ = 1;
+}
+
+void Pool::serve(int thread, std::uint32_t epoch) noexcept {
+    for (;; ++epoch) {
+        await_change(epoch_, epoch);
+        if (work_ == nullptr) return;
+        work_(context_, thread, threads_);
+        barrier();
+    }
+}
+
+void Pool::fork(Work work, void* context) noexcept {
+    if (threads_ == 1) return work(context, 0, 1);
+    work_ = work;
+    context_ = context;
+    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.notify_all();
+    work(context, 0, threads_);
+    barrier();
+}
+
+void Pool::barrier() noexcept {
+    if (threads_ == 1) return;
+    const std::uint32_t phase = phase_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads_) return await_change(phase_, phase);
+    arrived_.store(0, std::memory_order_relaxed);
+    phase_.store(phase + 1, std::memory_order_release);
+    phase_.notify_all();
+}
+
+}  // namespace parley
