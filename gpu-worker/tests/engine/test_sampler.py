@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from parley_worker.engine.sampler import draw_tokens, uniform
+from parley_worker.engine.sampler import draw_tokens
+from parley_worker.engine.sampler.randomness import uniform
 from parley_worker.scheduler.request import Request, Sampling, Sequence
 
 PLAIN = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
