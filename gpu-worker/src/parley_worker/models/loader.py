@@ -21,14 +21,14 @@ def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Decode
     """
     config = read_model_config(folder)
     weights = Weights(folder, dtype, device)
-    ends = _check(config, weights)
+    ends = check_tensors(config, weights)
     layers = tuple(_layer(config, weights, index) for index in range(config.layers))
     head = weights.transposed(ends[-1:])
     embedding = head.t() if len(ends) == 1 else weights.read(EMBEDDING)
     return Decoder(config, DecoderWeights(embedding, layers, weights.read(NORM), Linear(head, None)))
 
 
-def _check(config: ModelConfig, weights: Weights) -> list[str]:
+def check_tensors(config: ModelConfig, weights: Weights) -> list[str]:
     """Check all names and shapes; the tensors that are the embedding and the head, one alone if they are tied."""
     ends = [name for name in (EMBEDDING, HEAD) if name in weights] if config.tied_embeddings else [EMBEDDING, HEAD]
     shapes = expected_shapes(config) | dict.fromkeys(ends or [EMBEDDING], (config.vocab_size, config.hidden_size))

@@ -17,7 +17,7 @@ from parley_worker.models.errors import CheckpointError
 from parley_worker.models.files import read_json
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
-_DTYPES = ("BF16", "F16", "F32", "F64")
+_DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 _BLOCK_ELEMENTS = 1 << 22
 
 Shape = tuple[int, ...]
@@ -62,6 +62,10 @@ class Weights:
 
     def error(self, name: str, problem: str) -> CheckpointError:
         return CheckpointError(f"{self._entry(name).path}: {name} {problem}")
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The type that a tensor has in its file, once `check` has found it to be one of numbers."""
+        return _DTYPES[self._entry(name).dtype]
 
     def same(self, one: str, other: str) -> bool:
         """Whether two tensors of one shape hold the same values."""
