@@ -70,6 +70,15 @@ inline Floats high_bf16(Ints words) {
     return _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(static_cast<int>(0xffff0000u))));
 }
 
+// The codes of a group of inputs in all lanes; the weights of `lanes` columns and a group of inputs; sum + their products.
+inline Ints spread_codes(const std::uint8_t* codes) {
+  std::int32_t word;
+  std::memcpy(&word, codes, sizeof word);
+  return _mm512_set1_epi32(word);
+}
+inline Ints load_codes(const std::int8_t* from) { return _mm512_loadu_si512(from); }
+inline Ints dot_codes(Ints sum, Ints codes, Ints weights) { return _mm512_dpbusd_epi32(sum, codes, weights); }
+
 #elif defined(PARLEY_AVX2)
 
 inline constexpr std::int64_t lanes = 8;
@@ -95,6 +104,19 @@ inline Floats high_bf16(Ints words) {
     return _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
 }
 
+// 16-bit products: the 8-bit ones of this instruction set saturate.
+inline Ints spread_codes(const std::int16_t* codes) {
+  std::int32_t word;
+  std::memcpy(&word, codes, sizeof word);
+  return _mm256_set1_epi32(word);
+}
+inline Ints load_codes(const std::int8_t* from) {
+  return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+}
+inline Ints dot_codes(Ints sum, Ints codes, Ints weights) {
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(codes, weights));
+}
+
 #else  // GCC's and clang's own vectors
 
 inline constexpr std::int64_t lanes = 4;
@@ -117,6 +139,10 @@ inline Ints add(Ints a, Ints b) { return a + b; }
 inline Floats to_floats(Ints a) { return __builtin_convertvector(a, Floats); }
 inline Floats low_bf16(Ints words) { Ints a = words << 16; Floats b; std::memcpy(&b, &a, sizeof b); return b; }
 inline Floats high_bf16(Ints words) { Ints a = words & static_cast<int>(0xffff0000u); Floats b; std::memcpy(&b, &a, sizeof b); return b; }
+
+inline Ints spread_codes(const std::int8_t* code) { return Ints{*code, *code, *code, *code}; }
+inline Ints load_codes(const std::int8_t* from) { return Ints{from[0], from[1], from[2], from[3]}; }
+inline Ints dot_codes(Ints sum, Ints codes, Ints weights) { return sum + codes * weights; }
 
 #endif
 

@@ -122,7 +122,7 @@ void Matrix::pack_codes(std::int64_t output, const float* row) {
     auto* const panel = reinterpret_cast<std::int8_t*>(weights_.get() + output / panel_width * panel_bytes_);
     std::int32_t sum = 0;
     for (std::int64_t k = 0; k < inputs_; ++k) {
-        const auto code = static_cast<std::int8_t>(std::lrint(row[k] * by.inverse));
+        const auto code = static_cast<std::int8_t>(to_code(row[k], by));
         panel[int8_place(k, output % panel_width)] = code;
         sum += code;
     }

@@ -31,4 +31,11 @@ inline Symmetric symmetric(std::uint32_t largest_bits) {
     return {largest / 127.0f, 127.0f / largest};
 }
 
+// To the nearest whole number, to even from the middle. Adding 1.5 * 2^23 leaves no bits for a fraction, and unlike
+// lrint becomes vectors.
+inline std::int32_t to_code(float number, const Symmetric& by) {
+    constexpr float whole = 0x1.8p23f;
+    return static_cast<std::int32_t>((number * by.inverse + whole) - whole);
+}
+
 }  // namespace parley
