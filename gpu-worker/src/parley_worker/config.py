@@ -10,11 +10,15 @@ GIB = 1024**3
 
 
 class Dtype(StrEnum):
-    """The arithmetic of weights, activations and KV. AUTO: float32 on a CPU, bfloat16 on CUDA."""
+    """The arithmetic of weights, activations and KV. AUTO: float32 on a CPU, bfloat16 on CUDA.
+
+    INT8: weights and what they are multiplied with; the rest is float32 or, where that costs less, KV in float16.
+    """
 
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+    INT8 = "int8"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class WorkerSettings(TlsSettings):
         description=f"answers at once; default {TORCH_CAPACITY}, openai {OPENAI_CAPACITY}, scripted "
         f"{SCRIPTED_CAPACITY}",
     )
-    worker_dtype: Dtype = Field(Dtype.AUTO, description="the arithmetic: auto, float32 or bfloat16")
+    worker_dtype: Dtype = Field(Dtype.AUTO, description="the arithmetic: auto, float32, bfloat16 or int8")
     worker_threads: int | None = Field(None, ge=1, description="CPU threads of a model step; default: physical cores")
     worker_kv_bytes: int = Field(
         2 * GIB, ge=1, description="memory for keys and values in all; less means fewer answers"

@@ -28,9 +28,10 @@ def choose_device(config: EngineConfig) -> torch.device:
 
 
 def choose_dtype(config: EngineConfig, device: torch.device) -> torch.dtype:
+    """Of activations, keys and values, and of weights that are not int8."""
     if config.dtype is Dtype.AUTO:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
-    return {Dtype.FLOAT32: torch.float32, Dtype.BFLOAT16: torch.bfloat16}[config.dtype]
+    return torch.bfloat16 if config.dtype is Dtype.BFLOAT16 else torch.float32
 
 
 def plan_cache(config: EngineConfig, model: ModelConfig, dtype: torch.dtype) -> tuple[int, int]:

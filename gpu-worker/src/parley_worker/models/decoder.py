@@ -24,6 +24,18 @@ class Attention(Protocol):
         ...
 
 
+class Projection(Protocol):
+    """A matrix with an optional bias, that rows are multiplied with."""
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """rows [n, inputs] -> [n, outputs]."""
+        ...
+
+    def add_to(self, residual: Tensor, rows: Tensor) -> Tensor:
+        """residual + self(rows), in one pass."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Linear:
     """A weight [inputs, outputs], transposed from the checkpoint's, so that rows multiply it as it lies in memory."""
@@ -35,7 +47,6 @@ class Linear:
         return rows @ self.weight if self.bias is None else torch.addmm(self.bias, rows, self.weight)
 
     def add_to(self, residual: Tensor, rows: Tensor) -> Tensor:
-        """residual + self(rows), in one pass."""
         result = torch.addmm(residual, rows, self.weight)
         return result if self.bias is None else result.add_(self.bias)
 
@@ -45,22 +56,25 @@ class Layer:
     """The weights of one layer. qk_norm [heads + kv_heads, head_dim] scales normalized queries and keys."""
 
     attention_norm: Tensor
-    qkv: Linear
+    qkv: Projection
     qk_norm: Tensor | None
-    output: Linear
+    output: Projection
     mlp_norm: Tensor
-    gate_up: Linear
-    down: Linear
+    gate_up: Projection
+    down: Projection
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderWeights:
-    """embedding [vocab_size, hidden_size]; of a tied model it is the head's weight seen the other way round."""
+    """embedding [vocab_size, hidden_size], in the type of the rest or narrower.
+
+    Of a tied model it is the head's weight seen the other way round, unless that is quantized.
+    """
 
     embedding: Tensor
     layers: tuple[Layer, ...]
     norm: Tensor
-    head: Linear
+    head: Projection
 
 
 class Decoder:
@@ -72,7 +86,8 @@ class Decoder:
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.weights.embedding.dtype
+        """Of activations, keys and values."""
+        return self.weights.norm.dtype
 
     @property
     def device(self) -> torch.device:
@@ -89,7 +104,7 @@ class Decoder:
         lengths [rows], for a model that `needs_lengths`: how long the sequence was when transformers would have
         computed the row, which is the whole prompt for all of its rows, and the position + 1 for those of the answer.
         """
-        rows = self.weights.embedding.index_select(0, tokens)
+        rows = self.weights.embedding.index_select(0, tokens).to(self.dtype)
         cos, sin = self._rotary(positions, lengths, self.dtype)
         for index, layer in enumerate(self.weights.layers):
             attended = self._attend(index, layer, rows, cos, sin, attention)

@@ -9,23 +9,21 @@ import torch
 from torch import Tensor
 
 from parley_worker.models.config import ModelConfig, read_model_config
-from parley_worker.models.decoder import Decoder, DecoderWeights, Layer, Linear
+from parley_worker.models.decoder import Decoder, DecoderWeights, Layer, Linear, Projection
+from parley_worker.models.quantized import QuantizedLinear
 from parley_worker.models.tensors import EMBEDDING, HEAD, NORM, expected_shapes, is_derived, layer_name
 from parley_worker.models.weights import Weights
 
 
-def load_model(folder: Path, dtype: torch.dtype, device: torch.device) -> Decoder:
+def load_model(folder: Path, dtype: torch.dtype, device: torch.device, *, int8: bool = False) -> Decoder:
     """Load the model in `folder`. Raises CheckpointError, naming the file and the key, if it cannot be served.
 
+    dtype: of weights and activations; int8 multiplies in int8 instead, and leaves the embedding as the file has it.
     Names, shapes and types are checked before the first weight is read.
     """
     config = read_model_config(folder)
     weights = Weights(folder, dtype, device)
-    ends = check_tensors(config, weights)
-    layers = tuple(_layer(config, weights, index) for index in range(config.layers))
-    head = weights.transposed(ends[-1:])
-    embedding = head.t() if len(ends) == 1 else weights.read(EMBEDDING)
-    return Decoder(config, DecoderWeights(embedding, layers, weights.read(NORM), Linear(head, None)))
+    return _Assembly(config, weights, int8).decoder()
 
 
 def check_tensors(config: ModelConfig, weights: Weights) -> list[str]:
@@ -42,23 +40,46 @@ def check_tensors(config: ModelConfig, weights: Weights) -> list[str]:
     return ends
 
 
-def _layer(config: ModelConfig, weights: Weights, index: int) -> Layer:
-    def read(part: str) -> Tensor:
-        return weights.read(layer_name(index, part))
+class _Assembly:
+    """Reads a decoder together."""
 
-    def linear(*parts: str, bias: bool) -> Linear:
-        weight = weights.transposed([layer_name(index, f"{part}.weight") for part in parts])
-        return Linear(weight, torch.cat([read(f"{part}.bias") for part in parts]) if bias else None)
+    def __init__(self, config: ModelConfig, weights: Weights, int8: bool) -> None:
+        self._config, self._weights, self._int8 = config, weights, int8
 
-    return Layer(
-        attention_norm=read("input_layernorm.weight"),
-        qkv=linear("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", bias=config.qkv_bias),
-        qk_norm=_qk_norm(config, read) if config.qk_norm else None,
-        output=linear("self_attn.o_proj", bias=config.output_bias),
-        mlp_norm=read("post_attention_layernorm.weight"),
-        gate_up=linear("mlp.gate_proj", "mlp.up_proj", bias=config.mlp_bias),
-        down=linear("mlp.down_proj", bias=config.mlp_bias),
-    )
+    def decoder(self) -> Decoder:
+        weights, ends = self._weights, check_tensors(self._config, self._weights)
+        layers = tuple(self._layer(index) for index in range(self._config.layers))
+        head = self._linear(ends[-1:], None)
+        if isinstance(head, Linear):
+            embedding = head.weight.t() if len(ends) == 1 else weights.read(EMBEDDING)
+        else:
+            embedding = weights.read(ends[0], weights.dtype(ends[0]))
+        return Decoder(self._config, DecoderWeights(embedding, layers, weights.read(NORM), head))
+
+    def _layer(self, index: int) -> Layer:
+        config = self._config
+
+        def read(part: str) -> Tensor:
+            return self._weights.read(layer_name(index, part))
+
+        def linear(*parts: str, bias: bool) -> Projection:
+            biases = torch.cat([read(f"{part}.bias") for part in parts]) if bias else None
+            return self._linear([layer_name(index, f"{part}.weight") for part in parts], biases)
+
+        return Layer(
+            attention_norm=read("input_layernorm.weight"),
+            qkv=linear("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", bias=config.qkv_bias),
+            qk_norm=_qk_norm(config, read) if config.qk_norm else None,
+            output=linear("self_attn.o_proj", bias=config.output_bias),
+            mlp_norm=read("post_attention_layernorm.weight"),
+            gate_up=linear("mlp.gate_proj", "mlp.up_proj", bias=config.mlp_bias),
+            down=linear("mlp.down_proj", bias=config.mlp_bias),
+        )
+
+    def _linear(self, names: list[str], bias: Tensor | None) -> Projection:
+        if self._int8:
+            return QuantizedLinear(*self._weights.quantized(names), bias)
+        return Linear(self._weights.transposed(names), bias)
 
 
 def _qk_norm(config: ModelConfig, read: Callable[[str], Tensor]) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.files import read_json
+from parley_worker.models.quantized import quantize
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
@@ -63,6 +65,9 @@ class Weights:
     def error(self, name: str, problem: str) -> CheckpointError:
         return CheckpointError(f"{self._entry(name).path}: {name} {problem}")
 
+    def shape(self, name: str) -> Shape:
+        return self._entry(name).shape
+
     def dtype(self, name: str) -> torch.dtype:
         """The type that a tensor has in its file, once `check` has found it to be one of numbers."""
         return _DTYPES[self._entry(name).dtype]
@@ -72,9 +77,9 @@ class Weights:
         with _mapped(self._entry(one).path, one) as left, _mapped(self._entry(other).path, other) as right:
             return left.dtype == right.dtype and torch.equal(left, right)
 
-    def read(self, name: str) -> Tensor:
-        """A tensor as the file has it, in the arithmetic and on the device asked for."""
-        target = torch.empty(self._entry(name).shape, dtype=self._dtype, device=self._device)
+    def read(self, name: str, dtype: torch.dtype | None = None) -> Tensor:
+        """A tensor as the file has it, in the arithmetic (or another type) and on the device asked for."""
+        target = torch.empty(self._entry(name).shape, dtype=dtype or self._dtype, device=self._device)
         self._copy(name, target)
         return target
 
@@ -86,6 +91,16 @@ class Weights:
         for name, columns in zip(names, torch.split(target, outputs, dim=1), strict=True):
             self._copy(name, columns.t())
         return target
+
+    def quantized(self, names: list[str]) -> tuple[Tensor, Tensor]:
+        """Matrices [outputs, inputs] of equal inputs, one below the other: codes and scales, see `quantize`."""
+        shapes = [self._entry(name).shape for name in names]
+        outputs = sum(shape[0] for shape in shapes)
+        codes = torch.empty(outputs, shapes[0][1], dtype=torch.int8, device=self._device)
+        scales = torch.empty(outputs, device=self._device)
+        for rows, piece in _slices(chain.from_iterable(self.pieces(name, torch.float32) for name in names)):
+            codes[rows], scales[rows] = quantize(piece)
+        return codes, scales
 
     def pieces(self, name: str, dtype: torch.dtype | None = None) -> Iterator[Tensor]:
         """The rows of a tensor in order, some at a time, as `dtype` or as the file has them; checked to be finite.
