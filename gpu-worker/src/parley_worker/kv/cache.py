@@ -1,0 +1,123 @@
+"""The KV cache as sequences use it: their blocks, the tables of them, and what they find of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+import numpy as np
+
+from parley_worker.kv.digests import BlockDigests
+from parley_worker.kv.pool import BlockPool
+from parley_worker.scheduler.batch import BLOCK_SIZE, Int32s
+from parley_worker.scheduler.sequence import NOWHERE, Sequence
+
+
+def blocks_for(tokens: int) -> int:
+    """How many blocks so many tokens take."""
+    return -(-tokens // BLOCK_SIZE)
+
+
+class PagedCache:
+    """Gives blocks to running sequences and keeps their tables; `share`: equal prefixes share their blocks.
+
+    hits: tokens found instead of computed, so far. tables [rows, blocks of a window]: the blocks of each running
+    sequence, in its `row`. What is behind the blocks of a sequence are valid ids too.
+    """
+
+    def __init__(self, blocks: int, rows: int, window: int, *, share: bool) -> None:
+        self.pool = BlockPool(blocks)
+        self.hits = 0
+        self.tables: Int32s = np.zeros((rows, blocks_for(window)), np.int32)
+        self._rows = list(range(rows - 1, -1, -1))
+        self._share = share
+        self._digests = BlockDigests()
+
+    def enter(self, sequence: Sequence) -> None:
+        """Give a sequence a row of the tables, and all that is cached of its prefix."""
+        sequence.row = self._rows.pop()
+        self.take_over(sequence)
+
+    def leave(self, sequence: Sequence, *, bar: bool = False) -> None:
+        """Take row and blocks from a sequence; `bar`: nobody is to find what it held.
+
+        Those at its end are given out first, as the others are worth more: they are the prefix of more sequences.
+        """
+        if bar:
+            for block in sequence.blocks:
+                self.pool.bar(block)
+        self.pool.release(reversed(sequence.blocks))
+        self._rows.append(sequence.row)
+        sequence.blocks.clear()
+        sequence.row, sequence.computed, sequence.published = NOWHERE, 0, 0
+
+    def match(self, sequence: Sequence) -> tuple[int, int]:
+        """How many blocks of its prefix a sequence without blocks would find, and how many of these nobody holds.
+
+        One token at least is left to compute, as the scores that follow the last one are not in any cache.
+        """
+        found = unheld = 0
+        for name in self._names(sequence):
+            block = self.pool.find(name)
+            if block is None:
+                break
+            found += 1
+            unheld += not self.pool.is_held(block)
+        return found, unheld
+
+    def take_over(self, sequence: Sequence) -> int:
+        """Let a sequence at the border of a block share what others have computed of the next; how many tokens."""
+        begin = sequence.computed
+        if begin % BLOCK_SIZE:
+            return 0
+        for name in self._names(sequence)[begin // BLOCK_SIZE :]:
+            block = self.pool.find(name)
+            if block is None:
+                break
+            self.pool.hold(block)
+            self._append(sequence, block)
+            sequence.computed += BLOCK_SIZE
+        found = sequence.computed - begin
+        self.hits += found
+        if not sequence.recomputed:
+            sequence.cached += found
+        return found
+
+    def next_names(self, sequence: Sequence, tokens: int = 1) -> list[bytes]:
+        """The names of the blocks that the next `tokens` tokens of a sequence are in, as far as it could share them."""
+        begin = sequence.computed
+        return self._names(sequence)[begin // BLOCK_SIZE : blocks_for(begin + tokens)]
+
+    def room(self, sequence: Sequence) -> int:
+        """How many tokens more of a sequence there could be blocks for."""
+        return (len(sequence.blocks) + self.pool.available) * BLOCK_SIZE - sequence.computed
+
+    def grow(self, sequence: Sequence, tokens: int) -> None:
+        """Give a sequence the blocks for its next `tokens` tokens. IndexError if there are not so many."""
+        for _ in range(blocks_for(sequence.computed + tokens) - len(sequence.blocks)):
+            self._append(sequence, self.pool.allocate())
+
+    def publish(self, sequence: Sequence, computed: int) -> None:
+        """Make the blocks of the first `computed` tokens findable, all of which are known and have been computed."""
+        blocks = computed // BLOCK_SIZE
+        if self._share and blocks > sequence.published:
+            self._digests.extend(sequence.digests, sequence.tokens, blocks)
+            for index in range(sequence.published, blocks):
+                self.pool.publish(sequence.blocks[index], sequence.digests[index])
+            sequence.published = blocks
+
+    def check_integrity(self, running: Iterable[Sequence]) -> None:
+        """Raise IntegrityError unless exactly `running` hold blocks."""
+        self.pool.check_integrity(chain.from_iterable(sequence.blocks for sequence in running))
+
+    def _append(self, sequence: Sequence, block: int) -> None:
+        self.tables[sequence.row, len(sequence.blocks)] = block
+        sequence.blocks.append(block)
+
+    def _names(self, sequence: Sequence) -> list[bytes]:
+        """The names of all blocks that a sequence may share before it has a token to compute."""
+        if not self._share:
+            return []
+        blocks = (len(sequence.tokens) - 1) // BLOCK_SIZE
+        self._digests.extend(sequence.digests, sequence.tokens, blocks)
+        return sequence.digests[:blocks]

@@ -1,0 +1,31 @@
+"""The names of full blocks: equal names, equal tokens from the start of the sequence to the block's end."""
+
+from __future__ import annotations
+
+import secrets
+from array import array
+from collections.abc import Sequence as Ordered
+from hashlib import blake2b
+
+from parley_worker.scheduler.batch import BLOCK_SIZE
+
+_DIGEST_BYTES = 32
+
+
+class BlockDigests:
+    """Names blocks by a chain of cryptographic digests over token ids.
+
+    A name stands for keys and values that are handed to whoever asks for it, so no tenant may be able to make two
+    prompts of one name: blake2b with 256 bits, begun with a secret `salt`, cannot be made to collide.
+    """
+
+    def __init__(self, salt: bytes | None = None) -> None:
+        self._root = blake2b(salt or secrets.token_bytes(_DIGEST_BYTES), digest_size=_DIGEST_BYTES).digest()
+
+    def extend(self, digests: list[bytes], tokens: Ordered[int], blocks: int) -> None:
+        """Append to `digests`, the names of the first blocks of `tokens`, up to the first `blocks` of them."""
+        parent = digests[-1] if digests else self._root
+        for start in range(len(digests) * BLOCK_SIZE, blocks * BLOCK_SIZE, BLOCK_SIZE):
+            ids = array("i", tokens[start : start + BLOCK_SIZE])
+            parent = blake2b(parent + ids.tobytes(), digest_size=_DIGEST_BYTES).digest()
+            digests.append(parent)

@@ -1,0 +1,34 @@
+"""From a step to the arrays that an executor takes."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import numpy as np
+
+from parley_worker.kv.cache import blocks_for
+from parley_worker.scheduler.batch import Batch
+from parley_worker.scheduler.plan import Step
+
+
+def make_batch(step: Step) -> Batch:
+    """The arrays of a step, which are not changed later. Call it before the scheduler's next call."""
+    segments, count = step.segments, len(step.segments)
+    lengths = np.fromiter((segment.length for segment in segments), np.int64, count)
+    first = np.fromiter((segment.start for segment in segments), np.int64, count)
+    prompts = np.fromiter((segment.sequence.prompt for segment in segments), np.int64, count)
+    drawing = np.fromiter((segment.draws for segment in segments), np.int64, count)
+    rows = np.fromiter((segment.sequence.row for segment in segments), np.intp, count)
+    starts = np.zeros(count + 1, np.int64)
+    np.cumsum(lengths, out=starts[1:])
+    positions = np.arange(step.rows) + np.repeat(first - starts[:-1], lengths)
+    tokens = chain.from_iterable(segment.token_ids for segment in segments)
+    width = blocks_for(int((first + lengths).max(initial=0)))
+    return Batch(
+        tokens=np.fromiter(tokens, np.int64, step.rows),
+        positions=positions,
+        lengths=np.maximum(positions + 1, np.repeat(prompts, lengths)),
+        starts=starts.astype(np.int32),
+        blocks=step.tables[rows, :width],
+        draws=np.flatnonzero(np.arange(step.rows) >= np.repeat(starts[1:] - drawing, lengths)),
+    )

@@ -1,0 +1,205 @@
+"""Continuous batching over paged keys and values: who shares a step, and when an answer ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence as Ordered
+from itertools import count
+
+from parley_worker.core import FinishReason
+from parley_worker.kv.cache import PagedCache, blocks_for
+from parley_worker.kv.pool import IntegrityError
+from parley_worker.scheduler.deadlines import Deadlines
+from parley_worker.scheduler.plan import Segment, Step
+from parley_worker.scheduler.planner import Planner, needs_history
+from parley_worker.scheduler.proposer import Proposer
+from parley_worker.scheduler.request import Drawn, Fault, Output, Request
+from parley_worker.scheduler.residents import Residents
+from parley_worker.scheduler.sequence import Sequence
+from parley_worker.scheduler.stats import StepStats
+
+
+class PagedScheduler:
+    """Turns requests into steps and drawn tokens into outputs.
+
+    blocks: of the KV cache. capacity: sequences that run at once. window: tokens of a sequence at most. step_tokens:
+    rows of a step, more only where that many decode. share: whether equal prefixes share their keys and values, which
+    must then depend on the tokens up to their own alone. `schedule` and `update` take turns; with `lookahead` one more
+    step may be scheduled before the update of the step before. stats: of the step that was updated last.
+    """
+
+    def __init__(
+        self,
+        blocks: int,
+        capacity: int,
+        window: int,
+        step_tokens: int,
+        *,
+        lookahead: bool = False,
+        share: bool = True,
+        proposer: Proposer | None = None,
+    ) -> None:
+        if min(blocks, capacity, window, step_tokens) < 1:
+            raise ValueError("blocks, capacity, window and step_tokens are 1 at least")
+        if lookahead and proposer is not None:
+            raise ValueError("drafts cannot follow a token that is not known yet: no proposer with lookahead")
+        self._window, self._depth, self._proposer = window, 2 if lookahead else 1, proposer
+        self._cache = PagedCache(blocks, capacity, window, share=share)
+        self._residents = Residents(self._cache, capacity, quantum=step_tokens)
+        self._planner = Planner(self._residents, self._cache, step_tokens, proposer)
+        self._deadlines = Deadlines()
+        self._live: dict[str, Sequence] = {}
+        self._flight: deque[Step] = deque()
+        self._expired: list[Output] = []
+        self._arrivals = count()
+        self.stats: StepStats | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do, and nothing to tell."""
+        return not (self._live or self._flight or self._expired)
+
+    @property
+    def needs_tokens(self) -> bool:
+        """Whether a sequence has to stay out of the next step until `update` tells its token in flight.
+
+        Its penalties depend on the token. Where that is so, look-ahead is paid for with a pause of this sequence.
+        """
+        running = self._residents.running
+        return any(sequence.drawing and needs_history(sequence.request.sampling) for sequence in running)
+
+    def add(self, request: Request) -> None:
+        """Queue a request. ValueError: its id is in use, it has nothing to do, or it can never fit."""
+        length = len(request.token_ids)
+        if request.id in self._live:
+            raise ValueError(f"request {request.id!r} is there already")
+        if not 0 < length < self._window:
+            raise ValueError(f"{length} tokens in a window of {self._window}")
+        limit = min(self._window, length - request.answered + request.max_tokens)
+        if limit <= length:
+            raise ValueError(f"{request.answered} tokens are answered of {request.max_tokens}: there is nothing to do")
+        if blocks_for(limit - 1) > self._cache.pool.size:
+            raise ValueError(f"{limit} tokens do not fit in a cache of {self._cache.pool.size} blocks")
+        sequence = Sequence(request, next(self._arrivals), limit)
+        self._deadlines.add(sequence, len(self._live))
+        self._live[request.id] = sequence
+        self._residents.waiting.add(sequence)
+
+    def abort(self, request_id: str) -> None:
+        """Forget a request, wherever it is. An unknown id is one that is already over."""
+        sequence = self._live.get(request_id)
+        if sequence is not None:
+            self._end(sequence)
+        self._expired = [output for output in self._expired if output.id != request_id]
+
+    def schedule(self, now: float) -> Step:
+        """The next step at the time `now` of time.monotonic(). It is empty where nobody can go on.
+
+        Requests past their deadline are over; the next `update` tells so.
+        """
+        if len(self._flight) >= self._depth:
+            raise RuntimeError("a step before is to be updated first")
+        for sequence in self._deadlines.expired(now):
+            self._end(sequence)
+            self._expired.append(Output(sequence.request.id, None, error=Fault.DEADLINE))
+        step = self._planner.plan(self._flight[-1].names if self._flight else frozenset())
+        self._flight.append(step)
+        return step
+
+    def update(self, step: Step, drawn: Ordered[Drawn | None]) -> list[Output]:
+        """Take in what was drawn for `step.draws`; None: the scores were not finite. The oldest step is first.
+
+        What was computed for requests that are over by now is dropped.
+        """
+        if not self._flight or self._flight[0] is not step or len(drawn) != step.draw_count:
+            raise ValueError("not the draws of the step that is next")
+        self._flight.popleft()
+        outputs, self._expired = self._expired, []
+        begin = accepted = 0
+        for segment in step.segments:
+            end = begin + segment.draws
+            if not segment.sequence.over:
+                made = self._settle(segment, drawn[begin:end])
+                accepted += max(0, len(made) - 1)
+                outputs += made
+            begin = end
+        self.stats = self._count(step, accepted)
+        return outputs
+
+    def check_integrity(self) -> None:
+        """Raise IntegrityError if the books of blocks or of sequences do not add up."""
+        running, waiting = self._residents.running, len(self._residents.waiting)
+        if len(running) + waiting != len(self._live):
+            raise IntegrityError(f"{len(running)} running and {waiting} waiting of {len(self._live)} sequences")
+        if len({sequence.row for sequence in running}) != len(running):
+            raise IntegrityError("two sequences share a row of the block tables")
+        self._cache.check_integrity(running)
+
+    def _settle(self, segment: Segment, drawn: Ordered[Drawn | None]) -> list[Output]:
+        sequence = segment.sequence
+        sequence.drawing -= segment.draws
+        counting = _without_misses(segment.drafts, drawn)
+        outputs: list[Output] = []
+        for token in counting:
+            outputs.append(_append(sequence, token))
+            if outputs[-1].last:
+                break
+        if segment.drafts and self._proposer is not None:
+            self._proposer.observe(len(segment.drafts), len(counting) - 1)
+        finite = not outputs or outputs[-1].error is None
+        if segment.life == sequence.recomputed and finite:
+            missed = len(drawn) - len(counting)
+            sequence.computed -= missed
+            self._cache.publish(sequence, min(segment.start + segment.length - missed, len(sequence.tokens)))
+        self._residents.waiting.charge(sequence.request.user, len(outputs))
+        if outputs and outputs[-1].last:
+            self._end(sequence, bar=not finite)
+        return outputs
+
+    def _end(self, sequence: Sequence, *, bar: bool = False) -> None:
+        sequence.over = True
+        del self._live[sequence.request.id]
+        self._residents.remove(sequence, bar=bar)
+
+    def _count(self, step: Step, accepted: int) -> StepStats:
+        pool = self._cache.pool
+        return StepStats(
+            rows=step.rows,
+            decode_rows=step.decode_rows,
+            prompt_rows=step.rows - step.decode_rows,
+            running=len(self._residents.running),
+            waiting=len(self._residents.waiting),
+            blocks_used=pool.size - pool.available,
+            blocks_cached=pool.kept,
+            blocks_total=pool.size,
+            prefix_hits=step.prefix_hits,
+            preemptions=step.preemptions,
+            drafts_proposed=step.proposed,
+            drafts_accepted=accepted,
+        )
+
+
+def _without_misses(drafts: Ordered[int], drawn: Ordered[Drawn | None]) -> Ordered[Drawn | None]:
+    """The draws that count: a draft must be what was drawn in its place, or else what follows it is worth nothing.
+
+    This changes no answer. A token's draw depends on scores, seed and index alone, and it is this draw that is told,
+    with a draft or without. So a draft x is accepted with the probability of x under the model, which is just that of
+    rejection sampling (Leviathan et al., 2023: min(1, p(x) / q(x))) for a proposer that is sure of x, q(x) = 1.
+    """
+    for index, draft in enumerate(drafts):
+        token = drawn[index]
+        if token is None or token.token_id != draft:
+            return drawn[: index + 1]
+    return drawn
+
+
+def _append(sequence: Sequence, token: Drawn | None) -> Output:
+    request = sequence.request
+    if token is None:
+        return Output(request.id, None, error=Fault.NOT_FINITE)
+    cached = 0 if sequence.has_begun else sequence.cached
+    sequence.tokens.append(token.token_id)
+    reason = FinishReason.LENGTH if len(sequence.tokens) >= sequence.limit else None
+    if token.token_id in request.stop_ids:
+        reason = FinishReason.STOP
+    return Output(request.id, token.token_id, reason, drawn=token, cached_tokens=cached)

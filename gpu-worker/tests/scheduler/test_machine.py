@@ -1,0 +1,199 @@
+"""Requests of any kind, at any time, in too few blocks: every answer is right, and everybody gets his."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from parley_worker.core import FinishReason
+from parley_worker.scheduler.batch import BLOCK_SIZE
+from parley_worker.scheduler.paged import PagedScheduler
+from parley_worker.scheduler.plan import Step
+from parley_worker.scheduler.request import Drawn, Fault, Output, Request, Sampling
+from parley_worker.testing.block_model import VOCABULARY, BlockModel, answer
+
+BASES = (tuple(n * n % 7 % VOCABULARY for n in range(64)), tuple(n * n % 11 % VOCABULARY for n in range(64)))
+STOP = 0
+
+
+class Guesser:
+    """Drafts that are right now and then."""
+
+    streams = 3
+
+    def __init__(self) -> None:
+        self.proposed = self.accepted = 0
+
+    def propose(self, tokens: list[int], limit: int) -> list[int]:
+        return [(tokens[-1] + step) % VOCABULARY for step in range(min(limit, len(tokens) % 5))]
+
+    def observe(self, proposed: int, accepted: int) -> None:
+        assert 0 <= accepted <= proposed
+        self.proposed += proposed
+        self.accepted += accepted
+
+
+class SchedulerMachine(RuleBasedStateMachine):
+    @initialize(
+        blocks=st.integers(4, 12),
+        capacity=st.integers(1, 5),
+        step_tokens=st.integers(1, 40),
+        lookahead=st.booleans(),
+        share=st.integers(0, 3),
+        drafts=st.booleans(),
+    )
+    def start(self, blocks: int, capacity: int, step_tokens: int, lookahead: bool, share: int, drafts: bool) -> None:
+        self.blocks, self.capacity, self.step_tokens = blocks, capacity, step_tokens
+        self.window = min(64, blocks * BLOCK_SIZE)
+        self.depth = 2 if lookahead else 1
+        proposer = Guesser() if drafts and not lookahead else None
+        self.scheduler = PagedScheduler(
+            blocks, capacity, self.window, step_tokens, lookahead=lookahead, share=share > 0, proposer=proposer
+        )
+        self.model = BlockModel(blocks)
+        self.flight: deque[tuple[Step, list[Drawn | None]]] = deque()
+        self.expected: dict[str, list[int]] = {}
+        self.requests: dict[str, Request] = {}
+        self.failing: set[str] = set()
+        self.now, self.made, self.fuel = 0.0, 0, 0
+
+    @rule(
+        base=st.integers(0, 1),
+        shared=st.integers(0, 56),
+        own=st.lists(st.integers(0, VOCABULARY - 1), max_size=5),
+        answered=st.integers(0, 3),
+        max_tokens=st.integers(1, 40),
+        stops=st.booleans(),
+        penalty=st.sampled_from([1.0, 1.0, 1.5]),
+        user=st.sampled_from("abc"),
+        patience=st.sampled_from([None, None, 3.0, 30.0]),
+    )
+    def add(
+        self,
+        base: int,
+        shared: int,
+        own: list[int],
+        answered: int,
+        max_tokens: int,
+        stops: bool,
+        penalty: float,
+        user: str,
+        patience: float | None,
+    ) -> None:
+        tokens = (BASES[base][:shared] + tuple(own) or (1,))[: self.window - 1]
+        answered = min(answered, len(tokens) - 1)
+        request = Request(
+            id=str(self.made),
+            token_ids=tokens,
+            answered=answered,
+            max_tokens=answered + max_tokens,
+            stop_ids=frozenset({STOP} if stops else ()),
+            sampling=Sampling(1.0, 0, 1.0, penalty, seed=self.made % 2),
+            user=user,
+            deadline=None if patience is None else self.now + patience,
+        )
+        self.made += 1
+        self.scheduler.add(request)
+        self.requests[request.id] = request
+        self.expected[request.id] = answer(request, min(max_tokens, self.window - len(tokens)))
+        # The oldest that runs is never sent away, so that each step of his is one less for good; who is older than all
+        # that run may still come, for each of them once.
+        self.fuel += 3 * self.window
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data())
+    def abort(self, data: st.DataObject) -> None:
+        self._forget(name := data.draw(st.sampled_from(sorted(self.requests))))
+        self.scheduler.abort(name)
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        """The next scores of a request are not finite."""
+        self.failing.add(data.draw(st.sampled_from(sorted(self.requests))))
+
+    @rule(seconds=st.floats(0.5, 20.0))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: len(self.flight) < self.depth)
+    @rule()
+    def launch(self) -> None:
+        step = self.scheduler.schedule(self.now)
+        self.now += 0.1
+        decoding = sum(segment.length == 1 for segment in step.segments)
+        assert len(step.segments) <= self.capacity
+        assert step.rows <= max(self.step_tokens, decoding + min(self.step_tokens, BLOCK_SIZE))
+        assert step.segments or self.depth == 2 or not self.requests or self._only_expired()
+        self.flight.append((step, self._spoil(step, self.model.run(step))))
+
+    @precondition(lambda self: self.flight)
+    @rule()
+    def settle(self) -> None:
+        step, drawn = self.flight.popleft()
+        for output in self.scheduler.update(step, drawn):
+            self._check(output)
+
+    @rule(steps=st.integers(1, 30))
+    def go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            if self.requests or self.flight:
+                self._turn()
+
+    @invariant()
+    def books_are_right(self) -> None:
+        if hasattr(self, "scheduler"):
+            self.scheduler.check_integrity()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "scheduler"):
+            return
+        steps = 0
+        while not self.scheduler.idle or self.flight:
+            self._turn()
+            steps += 1
+            assert steps < self.fuel + 10, "somebody starves"
+        assert not self.requests, "somebody got no answer"
+        self.scheduler.check_integrity()
+
+    def _turn(self) -> None:
+        if self.requests and len(self.flight) < self.depth:
+            self.launch()
+        if len(self.flight) == self.depth or not self.requests:
+            self.settle()
+
+    def _spoil(self, step: Step, drawn: list[Drawn | None]) -> list[Drawn | None]:
+        names = [segment.sequence.request.id for segment in step.segments for _ in range(segment.draws)]
+        return [None if name in self.failing else token for name, token in zip(names, drawn, strict=True)]
+
+    def _check(self, output: Output) -> None:
+        request, expected = self.requests[output.id], self.expected[output.id]
+        if output.error is not None:
+            assert output.token_id is None
+            late = request.deadline is not None and request.deadline <= self.now
+            assert late if output.error == Fault.DEADLINE else output.id in self.failing
+            self._forget(output.id)
+            return
+        token = expected.pop(0)
+        assert output.token_id == token
+        assert output.cached_tokens < len(request.token_ids)
+        ends = FinishReason.LENGTH if not expected else None
+        if token in request.stop_ids:
+            ends = FinishReason.STOP
+        assert output.finish_reason == ends
+        if output.last:
+            self._forget(output.id)
+
+    def _only_expired(self) -> bool:
+        return all(request.deadline is not None and request.deadline <= self.now for request in self.requests.values())
+
+    def _forget(self, name: str) -> None:
+        del self.requests[name], self.expected[name]
+        self.failing.discard(name)
+
+
+TestScheduler = SchedulerMachine.TestCase
+TestScheduler.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
