@@ -1,0 +1,81 @@
+"""The C interface of the library, as csrc/exports.cpp and csrc/gemm_abi.cpp define it."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, c_char_p, c_double, c_int64, c_void_p
+from pathlib import Path
+from typing import Any
+
+
+class DecoderShape(ctypes.Structure):
+    _fields_ = [
+        *((name, c_int64) for name in ("vocab_size", "hidden_size", "intermediate_size", "layers")),
+        *((name, c_int64) for name in ("heads", "kv_heads", "head_dim")),
+        ("epsilon", c_double),
+    ]
+
+
+class LayerWeights(ctypes.Structure):
+    _fields_ = [
+        *((name, c_void_p) for name in ("attention_norm", "mlp_norm", "query_norm", "key_norm")),
+        *((name, c_void_p) for name in ("qkv", "output", "gate_up", "down")),
+        *((name, c_int64) for name in ("reach", "rotates")),
+    ]
+
+
+class DecoderWeights(ctypes.Structure):
+    _fields_ = [*((name, c_void_p) for name in ("embedding", "head", "norm")), ("layers", POINTER(LayerWeights))]
+
+
+class Batch(ctypes.Structure):
+    _fields_ = [
+        *((name, c_int64) for name in ("rows", "segments", "draws", "block_stride")),
+        *((name, c_void_p) for name in ("tokens", "positions", "starts", "blocks", "drawn", "cos", "sin")),
+    ]
+
+
+class AttentionTask(ctypes.Structure):
+    _fields_ = [
+        *((name, c_int64) for name in ("layer", "head", "group", "rows", "reach")),
+        *(("queries", c_void_p), ("query_stride", c_int64), ("positions", c_void_p), ("blocks", c_void_p)),
+        *(("outputs", c_void_p), ("output_stride", c_int64)),
+    ]
+
+
+_MESSAGE = (c_char_p, c_int64)
+_SIGNATURES: dict[str, tuple[Any, ...]] = {
+    # The result first, then the arguments.
+    "parley_pool_create": (c_void_p, c_int64),
+    "parley_pool_delete": (None, c_void_p),
+    "parley_pool_resize": (c_int64, c_void_p, c_int64),
+    "parley_matrix_create": (c_void_p, c_int64, c_int64, c_int64),
+    "parley_matrix_delete": (None, c_void_p),
+    "parley_matrix_bytes": (c_int64, c_void_p),
+    "parley_matrix_fill": (c_int64, c_void_p, c_int64, c_int64, c_void_p, c_int64),
+    "parley_matrix_fill_bias": (c_int64, c_void_p, c_int64, c_int64, c_void_p, c_int64),
+    "parley_matrix_unpack": (c_int64, c_void_p, c_int64, c_void_p),
+    "parley_cache_new": (c_void_p, c_int64, c_int64, c_int64, c_int64, c_int64),
+    "parley_cache_free": (None, c_void_p),
+    "parley_cache_block_bytes": (c_int64, c_int64, c_int64, c_int64, c_int64),
+    "parley_cache_fill": (None, c_void_p, c_int64, c_int64),
+    "parley_cache_put": (None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_void_p),
+    "parley_decoder_new": (c_void_p, POINTER(DecoderShape), POINTER(DecoderWeights), c_void_p, c_void_p),
+    "parley_decoder_free": (None, c_void_p),
+    "parley_decoder_execute": (c_int64, c_void_p, POINTER(Batch), c_void_p, *_MESSAGE),
+    "parley_normalize": (None, c_void_p, c_void_p, c_int64, c_double, c_void_p),
+    "parley_rotate": (None, c_void_p, c_void_p, c_void_p, c_int64),
+    "parley_activate": (None, c_void_p, c_void_p, c_int64),
+    "parley_attend": (c_int64, c_void_p, POINTER(AttentionTask), *_MESSAGE),
+    "parley_exp": (None, c_void_p, c_int64),
+    "parley_half": (None, c_void_p, c_int64),
+}
+
+
+def open_library(path: Path) -> ctypes.CDLL:
+    """The library with its functions declared. Calls release the GIL. Raises OSError."""
+    library = ctypes.CDLL(str(path))
+    for name, (result, *arguments) in _SIGNATURES.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

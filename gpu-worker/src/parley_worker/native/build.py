@@ -1,0 +1,127 @@
+"""Compiles the library, at `make setup` and wherever it is missing: `python -m parley_worker.native.build [FOLDER]`.
+
+A library lies in a cache folder whose name says what it was made of: the sources, the flags and the compiler. An image
+has its libraries beside this file instead, where its build put them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from parley_worker.native.errors import NativeUnavailable
+from parley_worker.native.processor import Variant, supported, variants
+
+SOURCES = Path(__file__).parent / "csrc"
+PACKAGED = Path(__file__).parent / "lib"
+_COMPILERS = ("g++", "c++", "clang++")
+# Without -ffast-math: NaN has to survive, and sums keep their order. Products are fused only where the source says so.
+_FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC", "-pthread")
+_LINK = ("-shared", "-Wl,-Bsymbolic", "-static-libgcc", "-static-libstdc++")
+_TIMEOUT_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """`command` is the program, with arguments of its own if CXX has any; `version` what it says about itself."""
+
+    command: tuple[str, ...]
+    version: str
+
+
+def find_compiler() -> Compiler:
+    """The C++ compiler that CXX names, or else the first there is. Raises NativeUnavailable."""
+    named = os.environ.get("CXX")
+    for name in (named,) if named else _COMPILERS:
+        command = tuple(shlex.split(name))
+        if command and shutil.which(command[0]):
+            return Compiler(command, _run((*command, "--version")))
+    raise NativeUnavailable(f"no C++ compiler: {named or ', '.join(_COMPILERS)} not found")
+
+
+def find_library(variant: Variant) -> Path:
+    """The library of a variant; compiled now if it is nowhere. Raises NativeUnavailable."""
+    packaged = PACKAGED / file_name(variant)
+    return packaged if packaged.exists() else build([variant])[0]
+
+
+def build(wanted: Sequence[Variant], folder: Path | None = None) -> list[Path]:
+    """The libraries of these variants, in a folder of one's own or in the cache; what is there is not compiled again.
+
+    Any number of processes may build at once. Raises NativeUnavailable.
+    """
+    compiler = find_compiler()
+    folder = folder or _cache() / _digest(compiler.version, *compiler.command)
+    paths = [folder / file_name(variant) for variant in wanted]
+    try:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            missing = [(variant, path) for variant, path in zip(wanted, paths, strict=True) if not path.exists()]
+            list(threads.map(lambda job: _compile(compiler, *job), missing))
+    except OSError as error:
+        raise NativeUnavailable(f"the library cannot be written: {error}") from error
+    return paths
+
+
+def file_name(variant: Variant) -> str:
+    """Names the sources too: a library beside other sources than its own is not taken for theirs."""
+    return f"parley-{variant.name}-{_digest(*variant.flags, *_FLAGS, *_LINK, *_read_sources())}.so"
+
+
+def _compile(compiler: Compiler, variant: Variant, path: Path) -> None:
+    """Renamed when it is whole: nobody ever loads half a library."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sources = sorted(map(str, SOURCES.glob("*.cpp")))
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as scratch:
+        output = Path(scratch) / path.name
+        _run((*compiler.command, *_FLAGS, *variant.flags, *sources, *_LINK, "-o", str(output)))
+        output.rename(path)
+
+
+def _run(command: Sequence[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True)  # noqa: S603 - ours
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.splitlines()
+        said = next((line for line in lines if "error" in line), f"exit code {error.returncode}")
+        raise NativeUnavailable(f"{command[0]} failed: {said}") from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NativeUnavailable(f"{command[0]} failed: {error}") from error
+    return done.stdout
+
+
+def _cache() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(home) if home else Path.home() / ".cache") / "parley" / "native"
+    except RuntimeError as error:  # a user without a home
+        raise NativeUnavailable(f"no folder for the library: {error}") from error
+
+
+def _read_sources() -> list[str]:
+    return [part for path in sorted(SOURCES.iterdir()) for part in (path.name, path.read_text())]
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Build what this machine can run; with a folder as the argument, all for its architecture, there."""
+    wanted, folder = (variants(), Path(arguments[0])) if arguments else (supported(), None)
+    try:
+        build(wanted, folder)
+    except NativeUnavailable as error:
+        sys.exit(f"parley_worker.native: {error}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

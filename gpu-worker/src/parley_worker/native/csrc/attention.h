@@ -1,0 +1,53 @@
+// Attention of some rows of one sequence over its blocks, in the order of their positions.
+#pragma once
+
+#include <vector>
+
+#include "cache.h"
+
+namespace parley {
+
+// Rows of one sequence, and the query heads that share one head of keys and values.
+//
+// queries and outputs: the first row's first head; rows are `query_stride` and `output_stride` floats apart, heads
+// head_dim. Queries are scaled already. positions: of the rows. reach: how many positions back a row attends, itself
+// included; 0 means all. blocks: where position p lies is blocks[p / 16].
+struct AttentionTask {
+  int64_t layer, head, group, rows, reach;
+  const float* queries;
+  int64_t query_stride;
+  const int64_t* positions;
+  const int32_t* blocks;
+  float* outputs;
+  int64_t output_stride;
+};
+
+// How many rows should attend together, so that their state stays near the processor.
+constexpr int64_t rows_of_tile(int64_t group) { return group < 32 ? 32 / group : 1; }
+
+// One query and its softmax so far: the greatest score, the sum of the weights relative to it, the weighted values.
+struct AttentionQuery {
+  const float* query;
+  float* sums;
+  float* output;
+  int64_t begin, end;  // the positions that it attends to
+  float greatest, total;
+
+  int first_of(int64_t block) const;
+  int last_of(int64_t block) const;
+  bool has_all_of(int64_t block) const;
+};
+
+// What a thread needs to attend; made once for a cache and the greatest number of queries of a task.
+struct AttentionScratch {
+  AttentionScratch(const CacheShape& shape, int64_t queries);
+
+  std::vector<float> sums, keys, values;
+  std::vector<AttentionQuery> queries;
+};
+
+// Every row's result is the same bits whatever rows are beside it. Positions that a row does not attend to are not read
+// into its result: they may hold anything. Allocates nothing.
+void attend(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch) noexcept;
+
+}  // namespace parley

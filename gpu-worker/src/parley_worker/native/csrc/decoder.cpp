@@ -1,0 +1,186 @@
+#include "decoder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "elementwise.h"
+
+namespace parley {
+
+namespace {
+
+struct Share {
+  int64_t begin, end;
+};
+
+// What one of the threads does of `count` equal pieces of work.
+Share share(int64_t count, int thread, int threads) {
+  return {count * thread / threads, count * (thread + 1) / threads};
+}
+
+bool is_int8(const Matrix& matrix) { return matrix.format() == Format::int8; }
+
+}  // namespace
+
+Decoder::Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache& cache, Pool& pool)
+  : shape_(shape),
+   weights_(weights),
+   layers_(weights.layers, weights.layers + shape.layers),
+   cache_(cache),
+   pool_(pool),
+   hidden_stride_(row_stride(shape.hidden_size)),
+   qkv_stride_(row_stride((shape.heads + 2 * shape.kv_heads) * shape.head_dim)),
+   gate_up_stride_(row_stride(2 * shape.intermediate_size)),
+   widest_(std::max({shape.hidden_size, shape.intermediate_size, shape.heads * shape.head_dim})),
+   claimed_(size_t(shape.layers)) {}
+
+void Decoder::execute(const Batch& batch, float* scores) {
+  prepare(batch);
+  pool_.fork([&](int thread, int threads) { run(batch, scores, thread, threads); });
+}
+
+void Decoder::prepare(const Batch& batch) {
+  hidden_.reserve(batch.rows * hidden_stride_);
+  inputs_.reserve(batch.rows * row_stride(widest_));
+  codes_.reserve(batch.rows * code_stride(widest_));
+  scales_.reserve(batch.rows);
+  qkv_.reserve(batch.rows * qkv_stride_);
+  gate_up_.reserve(batch.rows * gate_up_stride_);
+  const int64_t group = shape_.heads / shape_.kv_heads;
+  while (int(scratch_.size()) < pool_.threads())
+    scratch_.emplace_back(cache_.shape(), rows_of_tile(group) * group);
+  list_tiles(batch);
+  for (auto& claimed : claimed_) claimed.store(0, std::memory_order_relaxed);
+}
+
+void Decoder::list_tiles(const Batch& batch) {
+  tiles_.clear();
+  const int64_t most = rows_of_tile(shape_.heads / shape_.kv_heads);
+  for (int64_t segment = 0; segment < batch.segments; ++segment)
+    for (int64_t row = batch.starts[segment]; row < batch.starts[segment + 1]; row += most)
+      tiles_.push_back({segment, row, std::min<int64_t>(most, batch.starts[segment + 1] - row)});
+  // The longest first: what is claimed last is then soon done, and no thread waits long for another.
+  const auto cost = [&](const Tile& tile) { return tile.rows * batch.positions[tile.row + tile.rows - 1]; };
+  std::stable_sort(tiles_.begin(), tiles_.end(), [&](const Tile& a, const Tile& b) { return cost(a) > cost(b); });
+}
+
+void Decoder::run(const Batch& batch, float* scores, int thread, int threads) noexcept {
+  embed(batch, thread, threads);
+  pool_.barrier();
+  for (int64_t index = 0; index < shape_.layers; ++index) run_layer(batch, index, thread, threads);
+  const auto [begin, end] = share(batch.draws, thread, threads);
+  for (int64_t draw = begin; draw < end; ++draw)
+    normalize_row(hidden_.data() + batch.drawn[draw] * hidden_stride_, weights_.norm, *weights_.head, draw);
+  pool_.barrier();
+  const Rows rows = inputs_of(*weights_.head, batch.draws);
+  multiply(*weights_.head, rows, scores, shape_.vocab_size, false, thread, threads);
+}
+
+void Decoder::embed(const Batch& batch, int thread, int threads) noexcept {
+  const auto [begin, end] = share(batch.rows, thread, threads);
+  for (int64_t row = begin; row < end; ++row)
+    weights_.embedding->unpack(batch.tokens[row], hidden_.data() + row * hidden_stride_);
+}
+
+void Decoder::run_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept {
+  const LayerWeights& layer = layers_[size_t(index)];
+  const auto [begin, end] = share(batch.rows, thread, threads);
+  for (int64_t row = begin; row < end; ++row)
+    normalize_row(hidden_.data() + row * hidden_stride_, layer.attention_norm, *layer.qkv, row);
+  pool_.barrier();
+  multiply(*layer.qkv, inputs_of(*layer.qkv, batch.rows), qkv_.data(), qkv_stride_, false, thread, threads);
+  pool_.barrier();
+  // By heads, then rows: neighbouring rows write to the same cache lines of their block.
+  const auto [first, last] = share(batch.rows * shape_.kv_heads, thread, threads);
+  for (int64_t piece = first; piece < last; ++piece) place(batch, index, piece % batch.rows, piece / batch.rows);
+  pool_.barrier();
+  attend_tiles(batch, index, thread);
+  pool_.barrier();
+  if (is_int8(*layer.output)) {
+    const int64_t stride = row_stride(layer.output->inputs());
+    for (int64_t row = begin; row < end; ++row) quantize_row(inputs_.data() + row * stride, *layer.output, row);
+    pool_.barrier();
+  }
+  const Rows attended = inputs_of(*layer.output, batch.rows);
+  multiply(*layer.output, attended, hidden_.data(), hidden_stride_, true, thread, threads);
+  pool_.barrier();
+  run_mlp(layer, batch.rows, thread, threads);
+}
+
+void Decoder::run_mlp(const LayerWeights& layer, int64_t rows, int thread, int threads) noexcept {
+  const auto [begin, end] = share(rows, thread, threads);
+  for (int64_t row = begin; row < end; ++row)
+    normalize_row(hidden_.data() + row * hidden_stride_, layer.mlp_norm, *layer.gate_up, row);
+  pool_.barrier();
+  multiply(*layer.gate_up, inputs_of(*layer.gate_up, rows), gate_up_.data(), gate_up_stride_, false, thread, threads);
+  pool_.barrier();
+  for (int64_t row = begin; row < end; ++row) {
+    float* gate = gate_up_.data() + row * gate_up_stride_;
+    activate(gate, gate + shape_.intermediate_size, shape_.intermediate_size);
+    if (is_int8(*layer.down)) quantize_row(gate, *layer.down, row);
+  }
+  pool_.barrier();
+  Rows activated = inputs_of(*layer.down, rows);
+  activated.values = gate_up_.data();
+  activated.value_stride = gate_up_stride_;
+  multiply(*layer.down, activated, hidden_.data(), hidden_stride_, true, thread, threads);
+  pool_.barrier();
+}
+
+// A normalized row becomes an input of a matrix, in the form that the matrix multiplies.
+void Decoder::normalize_row(const float* row, const float* weight, const Matrix& matrix, int64_t to) noexcept {
+  float* input = inputs_.data() + to * row_stride(matrix.inputs());
+  normalize(row, weight, shape_.hidden_size, float(shape_.epsilon), input);
+  if (is_int8(matrix)) quantize_row(input, matrix, to);
+}
+
+void Decoder::quantize_row(const float* row, const Matrix& matrix, int64_t to) noexcept {
+  const int64_t inputs = matrix.inputs();
+  scales_.data()[to] = quantize(row, inputs, codes_.data() + to * code_stride(inputs));
+}
+
+Rows Decoder::inputs_of(const Matrix& matrix, int64_t count) const {
+  const int64_t inputs = matrix.inputs();
+  return {count, inputs_.data(), row_stride(inputs), codes_.data(), code_stride(inputs), scales_.data()};
+}
+
+// Normalizes and rotates the heads of a row that share keys and values, and puts these into their block.
+void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head) noexcept {
+  const LayerWeights& layer = layers_[size_t(index)];
+  const int64_t size = shape_.head_dim, group = shape_.heads / shape_.kv_heads;
+  float* heads = qkv_.data() + row * qkv_stride_;
+  float* queries = heads + head * group * size;
+  float* key = heads + (shape_.heads + head) * size;
+  const float* value = heads + (shape_.heads + shape_.kv_heads + head) * size;
+  const float epsilon = float(shape_.epsilon), scale = 1.0f / std::sqrt(float(size));
+  const auto turn = [&](float* one, const float* norm) {
+    if (norm != nullptr) normalize(one, norm, size, epsilon, one);
+    if (layer.rotates) rotate(one, batch.cos + row * size, batch.sin + row * size, size);
+  };
+  for (int64_t i = 0; i < group; ++i) turn(queries + i * size, layer.query_norm);
+  for (int64_t i = 0; i < group * size; ++i) queries[i] *= scale;
+  turn(key, layer.key_norm);
+  const auto* after = std::upper_bound(batch.starts, batch.starts + batch.segments + 1, int32_t(row));
+  const int64_t segment = after - batch.starts - 1, position = batch.positions[row];
+  cache_.put(index, batch.blocks[segment * batch.block_stride + position / kLanes], head, position % kLanes, key,
+       value);
+}
+
+// Tiles and heads are claimed one by one: which thread computes them changes nothing.
+void Decoder::attend_tiles(const Batch& batch, int64_t index, int thread) noexcept {
+  const LayerWeights& layer = layers_[size_t(index)];
+  const int64_t group = shape_.heads / shape_.kv_heads, stride = row_stride(layer.output->inputs());
+  const int64_t tasks = int64_t(tiles_.size()) * shape_.kv_heads;
+  auto& claimed = claimed_[size_t(index)];
+  for (int64_t task; (task = claimed.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
+    const Tile& tile = tiles_[size_t(task / shape_.kv_heads)];
+    const int64_t head = task % shape_.kv_heads, first = head * group * shape_.head_dim;
+    attend(cache_,
+       {index, head, group, tile.rows, layer.reach, qkv_.data() + tile.row * qkv_stride_ + first, qkv_stride_,
+        batch.positions + tile.row, batch.blocks + tile.segment * batch.block_stride,
+        inputs_.data() + tile.row * stride + first, stride},
+       scratch_[size_t(thread)]);
+  }
+}
+
+}  // namespace parley

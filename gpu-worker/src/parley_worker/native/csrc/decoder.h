@@ -1,0 +1,86 @@
+// The decoder of all supported architectures: one step for the rows of a batch, in one fork of the pool.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "attention.h"
+#include "buffer.h"
+#include "gemm.h"
+#include "matrix.h"
+#include "pool.h"
+
+namespace parley {
+
+// The structures up to the decoder itself are laid out as parley_worker/native/library.py repeats them.
+
+struct DecoderShape {
+  int64_t vocab_size, hidden_size, intermediate_size, layers, heads, kv_heads, head_dim;
+  double epsilon;
+};
+
+// qkv, output, gate_up and down have their inputs in common with what transformers calls so; query_norm and key_norm
+// [head_dim] are null in a model without them. reach: the sliding window, 0 for none.
+struct LayerWeights {
+  const float *attention_norm, *mlp_norm, *query_norm, *key_norm;
+  const Matrix *qkv, *output, *gate_up, *down;
+  int64_t reach, rotates;
+};
+
+// embedding and head may be the same matrix.
+struct DecoderWeights {
+  const Matrix *embedding, *head;
+  const float* norm;
+  const LayerWeights* layers;
+};
+
+// A batch as parley_worker/scheduler/batch.py describes it, with cos and sin [rows, head_dim] of the rows' positions.
+// Everything is in range: the caller has seen to it. blocks: [segments, block_stride].
+struct Batch {
+  int64_t rows, segments, draws, block_stride;
+  const int64_t *tokens, *positions;
+  const int32_t *starts, *blocks;
+  const int64_t* drawn;
+  const float *cos, *sin;
+};
+
+class Decoder {
+ public:
+  // All that is pointed to stays the caller's and must outlive the decoder.
+  Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache& cache, Pool& pool);
+
+  // Writes the keys and values of all rows and the scores [draws, vocab_size] of those drawn. Throws std::bad_alloc,
+  // before anything is computed.
+  void execute(const Batch& batch, float* scores);
+
+ private:
+  struct Tile {
+    int64_t segment, row, rows;
+  };
+
+  void prepare(const Batch& batch);
+  void list_tiles(const Batch& batch);
+  void run(const Batch& batch, float* scores, int thread, int threads) noexcept;
+  void run_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept;
+  void run_mlp(const LayerWeights& layer, int64_t rows, int thread, int threads) noexcept;
+  void embed(const Batch& batch, int thread, int threads) noexcept;
+  void normalize_row(const float* row, const float* weight, const Matrix& matrix, int64_t to) noexcept;
+  void quantize_row(const float* row, const Matrix& matrix, int64_t to) noexcept;
+  void place(const Batch& batch, int64_t index, int64_t row, int64_t head) noexcept;
+  void attend_tiles(const Batch& batch, int64_t index, int thread) noexcept;
+  Rows inputs_of(const Matrix& matrix, int64_t count) const;
+
+  DecoderShape shape_;
+  DecoderWeights weights_;
+  std::vector<LayerWeights> layers_;
+  Cache& cache_;
+  Pool& pool_;
+  int64_t hidden_stride_, qkv_stride_, gate_up_stride_, widest_;
+  Buffer<float> hidden_, inputs_, scales_, qkv_, gate_up_;
+  Buffer<std::byte> codes_;
+  std::vector<AttentionScratch> scratch_;
+  std::vector<Tile> tiles_;
+  std::vector<std::atomic<int64_t>> claimed_;  // tasks of attention, for each layer
+};
+
+}  // namespace parley

@@ -1,0 +1,95 @@
+// What Python calls. See parley_worker/native/library.py, which declares the same.
+#include <cstring>
+#include <exception>
+
+#include "decoder.h"
+#include "elementwise.h"
+
+using namespace parley;
+
+namespace {
+
+// Runs `work`; what it throws becomes a message of at most `size` bytes. 0 is success.
+template <typename Work>
+int64_t guarded(char* message, int64_t size, Work&& work) {
+  try {
+    work();
+    return 0;
+  } catch (const std::exception& error) {
+    std::strncpy(message, error.what(), size_t(size) - 1);
+    message[size - 1] = 0;
+    return 1;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+Cache* parley_cache_new(int64_t layers, int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t half) {
+  try {
+    return new Cache({layers, blocks, kv_heads, head_dim, half != 0});
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void parley_cache_free(Cache* cache) { delete cache; }
+
+int64_t parley_cache_block_bytes(int64_t layers, int64_t kv_heads, int64_t head_dim, int64_t half) {
+  return CacheShape{layers, 1, kv_heads, head_dim, half != 0}.block_bytes();
+}
+
+void parley_cache_fill(Cache* cache, int64_t block, int64_t value) { cache->fill(block, int(value)); }
+
+void parley_cache_put(Cache* cache, int64_t layer, int64_t block, int64_t head, int64_t slot, const float* key,
+           const float* value) {
+  cache->put(layer, block, head, slot, key, value);
+}
+
+Decoder* parley_decoder_new(const DecoderShape* shape, const DecoderWeights* weights, Cache* cache, Pool* pool) {
+  try {
+    return new Decoder(*shape, *weights, *cache, *pool);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void parley_decoder_free(Decoder* decoder) { delete decoder; }
+
+int64_t parley_decoder_execute(Decoder* decoder, const Batch* batch, float* scores, char* message, int64_t size) {
+  return guarded(message, size, [&] { decoder->execute(*batch, scores); });
+}
+
+// One operation each, as the decoder uses it.
+void parley_normalize(const float* row, const float* weight, int64_t size, double epsilon, float* out) {
+  normalize(row, weight, size, float(epsilon), out);
+}
+
+void parley_rotate(float* head, const float* cos, const float* sin, int64_t head_dim) {
+  rotate(head, cos, sin, head_dim);
+}
+
+void parley_activate(float* gate, const float* up, int64_t size) { activate(gate, up, size); }
+
+void parley_exp(float* values, int64_t count) {
+  for (int64_t i = 0; i + kLanes <= count; i += kLanes) store(values + i, exp(load(values + i)));
+}
+
+// Narrows to half precision and widens again.
+void parley_half(float* values, int64_t count) {
+  alignas(64) Half halves[kLanes];
+  for (int64_t i = 0; i + kLanes <= count; i += kLanes) {
+    for (int lane = 0; lane < kLanes; ++lane) halves[lane] = narrow(values[i + lane]);
+    store(values + i, load(halves));
+  }
+}
+
+int64_t parley_attend(const Cache* cache, const AttentionTask* task, char* message, int64_t size) {
+  return guarded(message, size, [&] {
+    AttentionScratch scratch(cache->shape(), task->rows * task->group);
+    attend(*cache, *task, scratch);
+  });
+}
+
+}  // extern "C"

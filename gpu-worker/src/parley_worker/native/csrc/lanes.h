@@ -1,0 +1,167 @@
+// Sixteen floats, the keys of a block side by side, in the widest registers of the machine that this is compiled for.
+//
+// Every operation does the same to each lane and sums lanes in one fixed tree, so that a result never depends on how
+// many neighbours it is computed with. Compile with -ffp-contract=off: products are fused where `fma` says so, only.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace parley {
+
+constexpr int kLanes = 16;
+
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+#else
+constexpr int kWidth = 4;
+#endif
+constexpr int kParts = kLanes / kWidth;
+
+typedef float FloatPart __attribute__((vector_size(kWidth * 4)));
+typedef int32_t IntPart __attribute__((vector_size(kWidth * 4)));
+
+struct Lanes {
+  FloatPart part[kParts];
+};
+
+inline Lanes splat(float value) {
+  Lanes result;
+  for (auto& part : result.part) part = FloatPart{} + value;
+  return result;
+}
+
+inline Lanes load(const float* source) {
+  Lanes result;
+  std::memcpy(&result, source, sizeof result);
+  return result;
+}
+
+inline void store(float* target, const Lanes& lanes) { std::memcpy(target, &lanes, sizeof lanes); }
+
+inline Lanes operator+(Lanes a, const Lanes& b) {
+  for (int i = 0; i < kParts; ++i) a.part[i] += b.part[i];
+  return a;
+}
+
+inline Lanes operator-(Lanes a, const Lanes& b) {
+  for (int i = 0; i < kParts; ++i) a.part[i] -= b.part[i];
+  return a;
+}
+
+inline Lanes operator*(Lanes a, const Lanes& b) {
+  for (int i = 0; i < kParts; ++i) a.part[i] *= b.part[i];
+  return a;
+}
+
+inline Lanes operator/(Lanes a, const Lanes& b) {
+  for (int i = 0; i < kParts; ++i) a.part[i] /= b.part[i];
+  return a;
+}
+
+inline FloatPart fma(FloatPart a, FloatPart b, FloatPart c) {
+#if defined(__AVX512F__)
+  return (FloatPart)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (FloatPart)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (FloatPart)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+// a * b + c, rounded once where the machine can.
+inline Lanes fma(const Lanes& a, const Lanes& b, Lanes c) {
+  for (int i = 0; i < kParts; ++i) c.part[i] = fma(a.part[i], b.part[i], c.part[i]);
+  return c;
+}
+
+// The greater of each pair; of a NaN and a number, b.
+inline Lanes max(Lanes a, const Lanes& b) {
+  for (int i = 0; i < kParts; ++i) a.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+  return a;
+}
+
+// The lanes from begin up to end, and `other` elsewhere.
+inline Lanes keep(const Lanes& lanes, int begin, int end, float other) {
+  alignas(64) float values[kLanes];
+  store(values, lanes);
+  for (int i = 0; i < kLanes; ++i) values[i] = i >= begin && i < end ? values[i] : other;
+  return load(values);
+}
+
+inline FloatPart fold_parts(const Lanes& lanes, FloatPart (*join)(FloatPart, FloatPart)) {
+  FloatPart folded[kParts];
+  std::memcpy(folded, lanes.part, sizeof folded);
+  for (int count = kParts / 2; count > 0; count /= 2)
+    for (int i = 0; i < count; ++i) folded[i] = join(folded[i], folded[i + count]);
+  return folded[0];
+}
+
+// The sum of the lanes, halves first.
+inline float sum(const Lanes& lanes) {
+  const FloatPart part = fold_parts(lanes, [](FloatPart a, FloatPart b) { return a + b; });
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)part);
+#else
+  float values[kWidth];
+  std::memcpy(values, &part, sizeof values);
+  for (int count = kWidth / 2; count > 0; count /= 2)
+    for (int i = 0; i < count; ++i) values[i] += values[i + count];
+  return values[0];
+#endif
+}
+
+// The greatest lane. A NaN among them may be overlooked.
+inline float greatest(const Lanes& lanes) {
+  const FloatPart part = fold_parts(lanes, [](FloatPart a, FloatPart b) { return (FloatPart)(a > b ? a : b); });
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)part);
+#else
+  float values[kWidth];
+  std::memcpy(values, &part, sizeof values);
+  for (int count = kWidth / 2; count > 0; count /= 2)
+    for (int i = 0; i < count; ++i) values[i] = values[i] > values[i + count] ? values[i] : values[i + count];
+  return values[0];
+#endif
+}
+
+inline FloatPart exp_part(FloatPart x) {
+  // x = n ln 2 + r with |r| <= ln 2 / 2, where the series of e^r is exact to float32 after eight terms.
+  constexpr float kLowest = -86.5f, kHighest = 88.0f, kRound = 12582912.0f;  // 1.5 * 2^23
+  const IntPart vanishes = x < kLowest;
+  x = x > kHighest ? FloatPart{} + kHighest : x;
+  const FloatPart shifted = fma(x, FloatPart{} + 1.44269504f, FloatPart{} + kRound);
+  const FloatPart n = shifted - kRound;
+  FloatPart r = fma(n, FloatPart{} - 0.693359375f, x);
+  r = fma(n, FloatPart{} + 2.12194440e-4f, r);
+  FloatPart series = FloatPart{} + 1.0f / 5040;
+  for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    series = fma(series, r, FloatPart{} + term);
+  IntPart bits, exponent;
+  std::memcpy(&bits, &series, sizeof bits);
+  std::memcpy(&exponent, &shifted, sizeof exponent);
+  bits += exponent << 23;
+  FloatPart scaled;
+  std::memcpy(&scaled, &bits, sizeof scaled);
+  scaled = series == series ? scaled : series;  // NaN stays one
+  return vanishes ? FloatPart{} : scaled;
+}
+
+// e^x to about one unit in the last place; 0 below -86.5, and above 88 what it is at 88. NaN stays NaN.
+inline Lanes exp(Lanes x) {
+  for (auto& part : x.part) part = exp_part(part);
+  return x;
+}
+
+}  // namespace parley

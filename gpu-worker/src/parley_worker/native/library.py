@@ -1,0 +1,156 @@
+"""The library as Python objects. What they hold in C++ is freed with them."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from enum import IntEnum
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from parley_worker.native import abi
+from parley_worker.native.build import find_library
+from parley_worker.native.errors import NativeUnavailable
+from parley_worker.native.processor import Variant, supported
+
+Floats = NDArray[np.float32]
+
+MAX_INPUTS = 131_072
+"""The longest rows that are multiplied: sums of int8 products are exact up to here."""
+
+_MESSAGE_BYTES = 256
+
+
+class Format(IntEnum):
+    """How a matrix keeps its weights; bf16 and f16 count as the float32 that they are exactly."""
+
+    F32 = 0
+    BF16 = 1
+    F16 = 2
+    INT8 = 3
+
+
+_SOURCES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2, torch.float64: 3}
+_FILL_ERRORS = {1: "not finite", 2: "of another type than the matrix", 3: "out of range", 4: "out of memory"}
+
+
+class Library:
+    """One variant of the library, loaded."""
+
+    def __init__(self, variant: Variant | None = None) -> None:
+        """The best that this processor runs, or the one asked for. Raises NativeUnavailable."""
+        self.variant = variant or supported()[0]
+        path = find_library(self.variant)
+        try:
+            self.functions = abi.open_library(path)
+        except OSError as error:
+            raise NativeUnavailable(f"{path} cannot be loaded: {error}") from error
+
+
+class _Handle:
+    """A thing of the library's, which is freed when this is closed or no longer used."""
+
+    def __init__(self, library: Library, pointer: int | None, free: str, what: str) -> None:
+        if not pointer:
+            raise MemoryError(f"no memory for {what}")
+        self.library, self.pointer = library, ctypes.c_void_p(pointer)
+        self.close = weakref.finalize(self, getattr(library.functions, free), self.pointer)
+
+
+class Pool(_Handle):
+    """Threads that compute together; the caller of a step is one of them."""
+
+    def __init__(self, library: Library, threads: int) -> None:
+        super().__init__(library, library.functions.parley_pool_create(threads), "parley_pool_delete", "threads")
+        self.threads = threads
+
+    def resize(self, threads: int) -> None:
+        """Not during a step. Raises OSError if the system has no thread left."""
+        self.threads = self.library.functions.parley_pool_resize(self.pointer, threads)
+        if self.threads != threads:
+            raise OSError(f"the system has no more than {self.threads} threads for the engine")
+
+
+class Matrix(_Handle):
+    """Weights [outputs, inputs], packed."""
+
+    def __init__(self, library: Library, weights: Format, outputs: int, inputs: int) -> None:
+        pointer = library.functions.parley_matrix_create(weights, outputs, inputs)
+        super().__init__(library, pointer, "parley_matrix_delete", f"a matrix [{outputs}, {inputs}] as {weights.name}")
+        self.outputs, self.inputs, self.format = outputs, inputs, weights
+
+    @property
+    def bytes(self) -> int:
+        """Of the packed weights."""
+        return int(self.library.functions.parley_matrix_bytes(self.pointer))
+
+    def fill(self, first: int, rows: Tensor) -> None:
+        """Pack rows [count, inputs] of any type of checkpoint as the outputs from `first`. Raises ValueError."""
+        if rows.dim() != 2 or rows.shape[1] != self.inputs:
+            raise ValueError(f"rows of {self.inputs} are meant, not {tuple(rows.shape)}")
+        self._fill(self.library.functions.parley_matrix_fill, first, rows)
+
+    def fill_bias(self, first: int, values: Tensor) -> None:
+        """Set the bias of the outputs from `first`. ValueError."""
+        if values.dim() != 1:
+            raise ValueError(f"a bias is a vector, not {tuple(values.shape)}")
+        self._fill(self.library.functions.parley_matrix_fill_bias, first, values)
+
+    def _fill(self, function: ctypes._NamedFuncPointer, first: int, values: Tensor) -> None:
+        if first < 0 or first + len(values) > self.outputs:
+            raise ValueError(f"outputs {first} to {first + len(values)} of {self.outputs}")
+        values = values.contiguous()
+        status = function(self.pointer, first, len(values), values.data_ptr(), _SOURCES[values.dtype])
+        if status:
+            raise ValueError(f"the values are {_FILL_ERRORS[status]}")
+
+    def unpack(self, output: int) -> Floats:
+        """The weights of one output: [inputs]. Raises IndexError."""
+        row = np.empty(self.inputs, np.float32)
+        if self.library.functions.parley_matrix_unpack(self.pointer, output, row.ctypes.data):
+            raise IndexError(f"output {output} of {self.outputs}")
+        return row
+
+
+class Cache(_Handle):
+    """Keys and values of `blocks` blocks, in float32 or in half precision."""
+
+    def __init__(self, library: Library, layers: int, blocks: int, kv_heads: int, head_dim: int, *, half: bool) -> None:
+        pointer = library.functions.parley_cache_new(layers, blocks, kv_heads, head_dim, half)
+        super().__init__(library, pointer, "parley_cache_free", f"{blocks} blocks of keys and values")
+        self.blocks = blocks
+
+    def fill(self, block: int, byte: int) -> None:
+        """Write a byte all over a block, as if another sequence had left it so."""
+        self.library.functions.parley_cache_fill(self.pointer, block, byte)
+
+
+def block_bytes(library: Library, layers: int, kv_heads: int, head_dim: int, *, half: bool) -> int:
+    """The memory that a block of keys and values takes over all layers."""
+    return int(library.functions.parley_cache_block_bytes(layers, kv_heads, head_dim, half))
+
+
+class Decoder(_Handle):
+    """A model: weights, which it keeps alive, on a cache and a pool."""
+
+    def __init__(
+        self,
+        shape: abi.DecoderShape,
+        weights: abi.DecoderWeights,
+        cache: Cache,
+        pool: Pool,
+        keeps: object,
+    ) -> None:
+        pointer = pool.library.functions.parley_decoder_new(shape, weights, cache.pointer, pool.pointer)
+        super().__init__(pool.library, pointer, "parley_decoder_free", "a decoder")
+        self._keeps = (cache, pool, keeps)
+
+    def execute(self, batch: abi.Batch, scores: Floats) -> None:
+        """Compute a batch whose numbers are all in range. Raises MemoryError, before anything is computed."""
+        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        execute = self.library.functions.parley_decoder_execute
+        if execute(self.pointer, batch, scores.ctypes.data, message, _MESSAGE_BYTES):
+            raise MemoryError(f"no memory for a step: {message.value.decode()}")
