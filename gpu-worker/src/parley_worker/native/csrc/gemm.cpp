@@ -8,111 +8,91 @@
 
 namespace parley {
 
-using namespace simd;
-
 namespace {
 
-// Rows whose sums are kept while a panel is read: a panel is read from memory once for so many rows.
-#ifndef TILE
-#define TILE 240
-#endif
-constexpr std::int64_t tile_rows = TILE;
-#ifndef BLOCKKB
-#define BLOCKKB 32
-#endif
-// What is read of a panel before its first row comes again: it stays in the cache nearest to the core.
-constexpr std::int64_t block_bytes = BLOCKKB * 1024;
+using namespace simd;
 
-const float* numbers(const Rows& rows, FloatKind) { return rows.values; }
-const Code* numbers(const Rows& rows, Int8Kind) { return reinterpret_cast<const Code*>(rows.codes); }
-std::int64_t stride(const Rows& rows, FloatKind) { return rows.value_stride; }
-std::int64_t stride(const Rows& rows, Int8Kind) { return rows.code_stride / static_cast<std::int64_t>(sizeof(Code)); }
-
-void begin(const Matrix&, std::int64_t, float* sums, std::int64_t rows) { std::fill_n(sums, rows * panel_width, 0.0f); }
-
-void begin(const Matrix& matrix, std::int64_t panel, std::int32_t* sums, std::int64_t rows) {
-    const std::int32_t* const corrections = matrix.corrections() + panel * panel_width;
-    for (std::int64_t r = 0; r < rows; ++r) std::copy_n(corrections, panel_width, sums + r * panel_width);
-}
-
-Floats product(const Matrix&, const Rows&, std::int64_t, std::int64_t, const float* sums) { return load(sums); }
-
-Floats product(const Matrix& matrix, const Rows& rows, std::int64_t row, std::int64_t column, const std::int32_t* sums) {
-    return mul(mul(to_floats(load(sums)), broadcast(rows.scales[row])), load(matrix.scales() + column));
-}
-
-// The numbers of one row and panel as they are to be written, without what `out` holds.
-template <class Sum>
-void finish_row(const Matrix& matrix, const Rows& rows, std::int64_t row, std::int64_t column, const Sum* sums, float* to) {
-    for (std::int64_t c = 0; c < panel_width; c += lanes) {
-        Floats value = product(matrix, rows, row, column + c, sums + c);
-        if (matrix.bias() != nullptr) value = add(value, load(matrix.bias() + column + c));
-        store(to + c, value);
-    }
-}
+// Rows whose sums are kept while a panel is read: weights come from memory once for so many rows.
+constexpr int64_t kTileRows = 240;
+// What is read of a panel before the first rows come again: it stays in the cache nearest to the core.
+constexpr int64_t kBlockBytes = 32 << 10;
 
 struct Output {
     float* values;
-    std::int64_t stride;
+    int64_t stride;
     bool add;
 };
 
+void begin(const Matrix&, int64_t, float* sums, int64_t rows) { std::fill_n(sums, rows * kPanel, 0.0f); }
+
+void begin(const Matrix& matrix, int64_t column, int32_t* sums, int64_t rows) {
+    for (int64_t r = 0; r < rows; ++r) std::copy_n(matrix.corrections() + column, kPanel, sums + r * kPanel);
+}
+
+Floats product(const Matrix&, const Rows&, int64_t, int64_t, const float* sums) { return load(sums); }
+
+Floats product(const Matrix& matrix, const Rows& rows, int64_t row, int64_t column, const int32_t* sums) {
+    return to_floats(load(sums)) * broadcast(rows.scales[row]) * load(matrix.scales() + column);
+}
+
+// Makes the sums of a row and a panel the numbers that are wanted, and puts the panel's `width` outputs into place.
 template <class Sum>
-void finish(const Matrix& matrix, const Rows& rows, std::int64_t row, std::int64_t count, std::int64_t panel, const Sum* sums,
-            const Output& out) {
-    const std::int64_t column = panel * panel_width;
-    const std::int64_t width = std::min(panel_width, matrix.outputs() - column);
-    for (std::int64_t r = 0; r < count; ++r) {
-        float values[panel_width];
-        finish_row(matrix, rows, row + r, column, sums + r * panel_width, values);
-        float* const to = out.values + (row + r) * out.stride + column;
-        if (out.add) for (std::int64_t c = 0; c < width; ++c) to[c] += values[c];
-        else std::copy_n(values, width, to);
+void finish(const Matrix& matrix, const Rows& rows, int64_t row, int64_t column, const Sum* sums, const Output& out) {
+    const int64_t width = std::min(kPanel, matrix.outputs() - column);
+    float* const to = out.values + row * out.stride + column;
+    float values[kPanel];
+    if (out.add) std::copy_n(to, width, values);
+    for (int64_t c = 0; c < kPanel; c += kLanes) {
+        Floats value = product(matrix, rows, row, column + c, sums + c);
+        if (matrix.bias() != nullptr) value = value + load(matrix.bias() + column + c);
+        if (out.add) value = value + load(values + c);
+        store(values + c, value);
     }
+    std::copy_n(values, width, to);
 }
 
-// The sums of `count` rows and one panel, block by block, and in each a few rows at a time. Each few ask for a part of the
-// next block, which follows in memory, so that reading goes on while the later ones compute.
+// Adds up one panel for `count` rows: block by block, and in each a few rows at a time. Each few ask for a part of the
+// next block, which follows in memory, so that reading goes on while they compute.
 template <class Kind>
-void add_panel(const std::byte* weights, std::int64_t steps, const typename Kind::Number* rows, std::int64_t stride,
-               std::int64_t count, typename Kind::Sum* sums) {
-    const std::int64_t parts = (count + block_rows - 1) / block_rows;
-    constexpr std::int64_t block_steps = block_bytes / Kind::step_bytes;
-    for (std::int64_t done = 0; done < steps; done += block_steps) {
-        const std::int64_t size = std::min(block_steps, steps - done);
-        const std::byte* const from = weights + done * Kind::step_bytes;
-        const std::byte* const ahead = from + size * Kind::step_bytes;
-        for (std::int64_t part = 0; part < parts; ++part) {
-            const std::int64_t first = count * part / parts;
-            const std::int64_t last = count * (part + 1) / parts;
-            const std::int64_t pace = Kind::step_bytes / parts;
-            add_blocks<Kind>[last - first - 1]({rows + first * stride + done * Kind::step, stride, from, size, sums + first * panel_width,
-                                               ahead + part * size * pace, pace});
+void add_panel(const std::byte* weights, int64_t steps, const typename Kind::Number* rows, int64_t stride,
+               int64_t count, typename Kind::Sum* sums) {
+    constexpr int64_t block_steps = kBlockBytes / Kind::kStepBytes;
+    const int64_t parts = divide_up(count, kBlockRows);
+    const int64_t pace = Kind::kStepBytes / parts;
+    while (steps > 0) {
+        const int64_t size = std::min(block_steps, steps);
+        const std::byte* const next = weights + size * Kind::kStepBytes;
+        for (int64_t part = 0; part < parts; ++part) {
+            const int64_t first = count * part / parts, last = count * (part + 1) / parts;
+            kAddBlock<Kind>[std::size_t(last - first - 1)](
+                {rows + first * stride, stride, weights, size, sums + first * kPanel, next + part * size * pace, pace});
         }
+        rows += size * Kind::kStep;
+        weights = next;
+        steps -= size;
     }
 }
 
 template <class Kind>
-void multiply_panels(const Matrix& matrix, const Rows& rows, const Output& out, std::int64_t first, std::int64_t last) {
-    const std::int64_t steps = (matrix.inputs() + Kind::step - 1) / Kind::step;
-    const std::int64_t distance = stride(rows, Kind{});
-    alignas(cache_line) typename Kind::Sum sums[tile_rows * panel_width];
-    for (std::int64_t row = 0; row < rows.count; row += tile_rows) {
-        const std::int64_t count = std::min(tile_rows, rows.count - row);
-        for (std::int64_t panel = first; panel < last; ++panel) {
-            begin(matrix, panel, sums, count);
-            add_panel<Kind>(matrix.panel(panel), steps, numbers(rows, Kind{}) + row * distance, distance, count, sums);
-            finish(matrix, rows, row, count, panel, sums, out);
+void multiply_panels(const Matrix& matrix, const Rows& rows, const Output& out, int64_t first, int64_t last) {
+    const int64_t steps = divide_up(matrix.inputs(), Kind::kStep), stride = Kind::stride(rows);
+    alignas(kCacheLine) typename Kind::Sum sums[kTileRows * kPanel];
+    for (int64_t row = 0; row < rows.count; row += kTileRows) {
+        const int64_t count = std::min(kTileRows, rows.count - row);
+        for (int64_t panel = first; panel < last; ++panel) {
+            const int64_t column = panel * kPanel;
+            begin(matrix, column, sums, count);
+            add_panel<Kind>(matrix.panel(panel), steps, Kind::numbers(rows) + row * stride, stride, count, sums);
+            for (int64_t r = 0; r < count; ++r) finish(matrix, rows, row + r, column, sums + r * kPanel, out);
         }
     }
 }
 
 }  // namespace
 
-void multiply(const Matrix& matrix, const Rows& rows, float* out, std::int64_t out_stride, bool add, int thread,
+void multiply(const Matrix& matrix, const Rows& rows, float* out, int64_t out_stride, bool add, int thread,
               int threads) noexcept {
-    const std::int64_t first = matrix.panels() * thread / threads;
-    const std::int64_t last = matrix.panels() * (thread + 1) / threads;
+    const int64_t first = matrix.panels() * thread / threads, last = matrix.panels() * (thread + 1) / threads;
     const Output output{out, out_stride, add};
     switch (matrix.format()) {
         case Format::f32: return multiply_panels<F32Kind>(matrix, rows, output, first, last);

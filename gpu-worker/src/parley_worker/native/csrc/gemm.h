@@ -8,33 +8,34 @@
 
 namespace parley {
 
-// What is multiplied: `count` rows of `inputs` numbers. A matrix of int8 reads codes and scales, any other reads values.
+// What is multiplied: `count` rows of as many numbers as the matrix has inputs. A matrix of int8 reads codes and
+// scales, any other reads values.
 struct Rows {
-    std::int64_t count;
+    int64_t count;
     const float* values;       // [count, value_stride]
-    std::int64_t value_stride; // in floats
+    int64_t value_stride;      // in floats
     const std::byte* codes;    // [count, code_stride], each row as quantize() writes it
-    std::int64_t code_stride;  // in bytes
+    int64_t code_stride;  // in bytes
     const float* scales;       // [count]
 };
 
 // A good distance between rows of `numbers` floats, in floats: whole cache lines, and no power of two, with which the
 // rows of a block would fall into the same few lines of the cache.
-std::int64_t row_stride(std::int64_t numbers);
+int64_t row_stride(int64_t numbers);
 
 // The bytes of a quantized row of `inputs` numbers, a good distance too. Rows of codes begin at multiples of 64 bytes.
-std::int64_t code_stride(std::int64_t inputs);
+int64_t code_stride(int64_t inputs);
 
-// Quantizes one row to int8, symmetric: scale = max |x| / 127, code = round to nearest even (x * (127 / max |x|)). Writes
-// what a kernel reads (not plain int8 everywhere), padding included, and returns the scale: NaN when a number is not
-// finite, so that all of the row's products are NaN; 0 when all are below 1e-36 in size.
-float quantize(const float* values, std::int64_t inputs, std::byte* codes);
+// Quantizes one row to int8, symmetric: scale = max |x| / 127, code = x * (127 / max |x|) to the nearest, to even from
+// the middle. Writes what products read (plain int8 not everywhere), padding included, and returns the scale: NaN when
+// a number is not finite, so that all products of the row are NaN; 0 when all are below 1e-36 in size.
+float quantize(const float* values, int64_t inputs, std::byte* codes);
 
 // out[r, o] = sum over k of rows[r, k] * weights[o, k], plus bias[o], plus what out[r, o] held if `add`; for r below
 // rows.count and the outputs of this thread's share of the panels: call it on all threads of a fork. Neither waits nor
-// allocates. `out_stride` in floats.
-// Every out[r, o] is summed over k in one order: its bits do not depend on the other rows, on r or on the threads.
-void multiply(const Matrix& matrix, const Rows& rows, float* out, std::int64_t out_stride, bool add, int thread,
+// allocates. `out_stride` in floats. Every out[r, o] is summed over k in one order: its bits do not depend on the other
+// rows, on r or on the threads.
+void multiply(const Matrix& matrix, const Rows& rows, float* out, int64_t out_stride, bool add, int thread,
               int threads) noexcept;
 
 }  // namespace parley

@@ -12,9 +12,9 @@ using namespace parley;
 extern "C" {
 
 // Null when the system has no thread or memory left.
-Pool* parley_pool_create(std::int64_t threads) {
+Pool* parley_pool_create(int64_t threads) {
     try {
-        return new Pool(static_cast<int>(threads));
+        return new Pool(int(threads));
     } catch (const std::exception&) {
         return nullptr;
     }
@@ -23,19 +23,23 @@ Pool* parley_pool_create(std::int64_t threads) {
 void parley_pool_delete(Pool* pool) { delete pool; }
 
 // The number of threads there are now.
-std::int64_t parley_pool_resize(Pool* pool, std::int64_t threads) {
+int64_t parley_pool_resize(Pool* pool, int64_t threads) {
     try {
-        pool->resize(static_cast<int>(threads));
+        pool->resize(int(threads));
     } catch (const std::system_error&) {
         // The pool works with fewer; the caller reads how many.
     }
     return pool->threads();
 }
 
+void parley_pool_fork(Pool* pool, Pool::Work work, void* context) { pool->fork(work, context); }
+
+void parley_pool_barrier(Pool* pool) { pool->barrier(); }
+
 // Null when a size is out of range or memory is lacking.
-Matrix* parley_matrix_create(std::int64_t format, std::int64_t outputs, std::int64_t inputs) {
+Matrix* parley_matrix_create(int64_t format, int64_t outputs, int64_t inputs) {
     try {
-        return new Matrix(static_cast<Format>(format), outputs, inputs);
+        return new Matrix(Format(format), outputs, inputs);
     } catch (const std::exception&) {
         return nullptr;
     }
@@ -43,47 +47,47 @@ Matrix* parley_matrix_create(std::int64_t format, std::int64_t outputs, std::int
 
 void parley_matrix_delete(Matrix* matrix) { delete matrix; }
 
-std::int64_t parley_matrix_bytes(const Matrix* matrix) { return matrix->bytes(); }
+int64_t parley_matrix_bytes(const Matrix* matrix) { return matrix->bytes(); }
 
 // Matrix::fill, as a Status.
-std::int64_t parley_matrix_fill(Matrix* matrix, std::int64_t first, std::int64_t count, const void* rows, std::int64_t source) {
+int64_t parley_matrix_fill(Matrix* matrix, int64_t first, int64_t count, const void* rows, int64_t source) {
     try {
-        return static_cast<std::int64_t>(matrix->fill(first, count, rows, static_cast<Source>(source)));
+        return int64_t(matrix->fill(first, count, rows, Source(source)));
     } catch (const std::bad_alloc&) {
-        return static_cast<std::int64_t>(Status::no_memory);
+        return int64_t(Status::no_memory);
     }
 }
 
-std::int64_t parley_matrix_fill_bias(Matrix* matrix, std::int64_t first, std::int64_t count, const void* values, std::int64_t source) {
+int64_t parley_matrix_fill_bias(Matrix* matrix, int64_t first, int64_t count, const void* values, int64_t source) {
     try {
-        return static_cast<std::int64_t>(matrix->fill_bias(first, count, values, static_cast<Source>(source)));
+        return int64_t(matrix->fill_bias(first, count, values, Source(source)));
     } catch (const std::bad_alloc&) {
-        return static_cast<std::int64_t>(Status::no_memory);
+        return int64_t(Status::no_memory);
     }
 }
 
-std::int64_t parley_matrix_unpack(const Matrix* matrix, std::int64_t output, float* row) {
-    if (output < 0 || output >= matrix->outputs()) return static_cast<std::int64_t>(Status::out_of_range);
+int64_t parley_matrix_unpack(const Matrix* matrix, int64_t output, float* row) {
+    if (output < 0 || output >= matrix->outputs()) return int64_t(Status::out_of_range);
     matrix->unpack(output, row);
-    return static_cast<std::int64_t>(Status::ok);
+    return int64_t(Status::ok);
 }
 
-std::int64_t parley_row_stride(std::int64_t numbers) { return row_stride(numbers); }
+int64_t parley_row_stride(int64_t numbers) { return row_stride(numbers); }
 
-std::int64_t parley_code_stride(std::int64_t inputs) { return code_stride(inputs); }
+int64_t parley_code_stride(int64_t inputs) { return code_stride(inputs); }
 
 // Quantizes `count` rows of `inputs` numbers, value_stride floats apart, split over the pool.
-void parley_quantize(Pool* pool, const float* values, std::int64_t value_stride, std::int64_t count, std::int64_t inputs,
+void parley_quantize(Pool* pool, const float* values, int64_t value_stride, int64_t count, int64_t inputs,
                      std::byte* codes, float* scales) {
     pool->fork([&](int thread, int threads) {
-        for (std::int64_t r = count * thread / threads; r < count * (thread + 1) / threads; ++r) {
+        for (int64_t r = count * thread / threads; r < count * (thread + 1) / threads; ++r) {
             scales[r] = quantize(values + r * value_stride, inputs, codes + r * code_stride(inputs));
         }
     });
 }
 
-void parley_multiply(Pool* pool, const Matrix* matrix, std::int64_t count, const float* values, std::int64_t value_stride,
-                     const std::byte* codes, const float* scales, float* out, std::int64_t out_stride, std::int64_t add) {
+void parley_multiply(Pool* pool, const Matrix* matrix, int64_t count, const float* values, int64_t value_stride,
+                     const std::byte* codes, const float* scales, float* out, int64_t out_stride, int64_t add) {
     const Rows rows{count, values, value_stride, codes, code_stride(matrix->inputs()), scales};
     pool->fork([&](int thread, int threads) { multiply(*matrix, rows, out, out_stride, add != 0, thread, threads); });
 }

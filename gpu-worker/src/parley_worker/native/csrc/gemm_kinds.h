@@ -3,66 +3,70 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 
 #include "cpu.h"
+#include "gemm.h"
 
 namespace parley {
 
 struct FloatKind {
-    using Number = float;                // of a row
-    using Sum = float;                   // of a column
+    using Number = float;  // of a row
+    using Sum = float;     // of a row and an output
     using Vector = simd::Floats;
-    static constexpr std::int64_t step = 1;  // inputs
+    static constexpr int64_t kStep = 1;
 
-    static Vector spread(const float* x) { return simd::broadcast(*x); }
+    static const Number* numbers(const Rows& rows) { return rows.values; }
+    static int64_t stride(const Rows& rows) { return rows.value_stride; }
+    static Vector spread(const Number* x) { return simd::broadcast(*x); }
     static Vector accumulate(Vector sum, Vector x, Vector weights) { return simd::fma(x, weights, sum); }
 };
 
 struct F32Kind : FloatKind {
-    static constexpr std::int64_t step_bytes = simd::panel_width * 4;
+    static constexpr int64_t kStepBytes = simd::kPanel * 4;
 
     static void load(const std::byte* from, Vector& left, Vector& right) {
-        const auto* weights = reinterpret_cast<const float*>(from);
-        left = simd::load(weights);
-        right = simd::load(weights + simd::lanes);
+        left = simd::load_as<Vector>(from);
+        right = simd::load_as<Vector>(from + sizeof(Vector));
     }
 };
 
 struct Bf16Kind : FloatKind {
-    static constexpr std::int64_t step_bytes = simd::panel_width * 2;
+    static constexpr int64_t kStepBytes = simd::kPanel * 2;
 
     static void load(const std::byte* from, Vector& left, Vector& right) {
-        const simd::Ints words = simd::load(reinterpret_cast<const std::int32_t*>(from));
+        const auto words = simd::load_as<simd::Ints>(from);
         left = simd::low_bf16(words);
         right = simd::high_bf16(words);
     }
 };
 
 struct F16Kind : FloatKind {
-    static constexpr std::int64_t step_bytes = simd::panel_width * 2;
+    static constexpr int64_t kStepBytes = simd::kPanel * 2;
 
     static void load(const std::byte* from, Vector& left, Vector& right) {
-        const auto* weights = reinterpret_cast<const std::uint16_t*>(from);
+        const auto* weights = reinterpret_cast<const uint16_t*>(from);
         left = simd::load_f16(weights);
-        right = simd::load_f16(weights + simd::lanes);
+        right = simd::load_f16(weights + simd::kLanes);
     }
 };
 
-// Sums are exact: a wrapped 32-bit intermediate of the unsigned form comes right with the correction.
+// Sums are exact, whatever wraps on the way: they fit into 32 bits when all is added, corrections too.
 struct Int8Kind {
     using Number = simd::Code;
-    using Sum = std::int32_t;
+    using Sum = int32_t;
     using Vector = simd::Ints;
-    static constexpr std::int64_t step = simd::group;
-    static constexpr std::int64_t step_bytes = simd::panel_width * simd::group;
+    static constexpr int64_t kStep = simd::kGroup;
+    static constexpr int64_t kStepBytes = simd::kPanel * simd::kGroup;
 
-    static Vector spread(const simd::Code* x) { return simd::spread_codes(x); }
+    static const Number* numbers(const Rows& rows) { return reinterpret_cast<const Number*>(rows.codes); }
+    static int64_t stride(const Rows& rows) { return rows.code_stride / int64_t(sizeof(Number)); }
+    static Vector spread(const Number* x) { return simd::spread_codes(x); }
     static Vector accumulate(Vector sum, Vector x, Vector weights) { return simd::dot_codes(sum, x, weights); }
+
     static void load(const std::byte* from, Vector& left, Vector& right) {
-        const auto* weights = reinterpret_cast<const std::int8_t*>(from);
+        const auto* weights = reinterpret_cast<const int8_t*>(from);
         left = simd::load_codes(weights);
-        right = simd::load_codes(weights + simd::lanes * simd::group);
+        right = simd::load_codes(weights + simd::kLanes * simd::kGroup);
     }
 };
 

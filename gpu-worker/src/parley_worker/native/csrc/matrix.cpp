@@ -1,7 +1,6 @@
 #include "matrix.h"
 
 #include <algorithm>
-#include <cmath>
 #include <new>
 #include <stdexcept>
 #include <vector>
@@ -14,88 +13,88 @@
 namespace parley {
 
 using namespace simd;
+
 namespace {
 
-constexpr std::int64_t huge_page = 2 << 20;
+constexpr int64_t kHugePage = 2 << 20;
 
-std::int64_t bytes_of_panel(Format format, std::int64_t inputs) {
+int64_t bytes_of_panel(Format format, int64_t inputs) {
     switch (format) {
-        case Format::f32: return inputs * panel_width * 4;
+        case Format::f32: return inputs * kPanel * 4;
         case Format::bf16:
-        case Format::f16: return inputs * panel_width * 2;
-        case Format::int8: return round_up(inputs, group) * panel_width;
+        case Format::f16: return inputs * kPanel * 2;
+        case Format::int8: return round_up(inputs, kGroup) * kPanel;
     }
     throw std::invalid_argument("no such format");
 }
 
-std::int64_t size_of(Source source) { return source == Source::f64 ? 8 : source == Source::f32 ? 4 : 2; }
+int64_t size_of(Source source) { return source == Source::f64 ? 8 : source == Source::f32 ? 4 : 2; }
 
 // Where the weight of input k and column c of a panel lies, in weights.
-std::int64_t plain_place(std::int64_t k, std::int64_t c) { return k * panel_width + c; }
+int64_t plain_place(int64_t k, int64_t c) { return k * kPanel + c; }
 // Two columns share a 32-bit lane, so that widening takes one operation each.
-std::int64_t bf16_place(std::int64_t k, std::int64_t c) { return k * panel_width + c % lanes * 2 + c / lanes; }
-std::int64_t int8_place(std::int64_t k, std::int64_t c) { return (k / group * panel_width + c) * group + k % group; }
+int64_t bf16_place(int64_t k, int64_t c) { return k * kPanel + c % kLanes * 2 + c / kLanes; }
+int64_t int8_place(int64_t k, int64_t c) { return (k / kGroup * kPanel + c) * kGroup + k % kGroup; }
 
 template <class Number>
-Number at(const std::byte* from, std::int64_t index) {
-    Number number;
-    std::memcpy(&number, from + index * static_cast<std::int64_t>(sizeof number), sizeof number);
-    return number;
+Number at(const std::byte* from, int64_t index) {
+    return load_as<Number>(from + index * int64_t(sizeof(Number)));
 }
 
 // Numbers of a mapped file, aligned or not, as float32. False when one of them is not finite there.
-bool widen(const std::byte* from, std::int64_t count, Source source, float* to) {
-    std::uint32_t largest = 0;
-    for (std::int64_t i = 0; i < count; ++i) {
+bool widen(const std::byte* from, int64_t count, Source source, float* to) {
+    uint32_t largest = 0;
+    for (int64_t i = 0; i < count; ++i) {
         switch (source) {
             case Source::f32: to[i] = at<float>(from, i); break;
-            case Source::bf16: to[i] = widen_bf16(at<std::uint16_t>(from, i)); break;
-            case Source::f16: to[i] = widen_f16(at<std::uint16_t>(from, i)); break;
-            case Source::f64: to[i] = static_cast<float>(at<double>(from, i)); break;
+            case Source::bf16: to[i] = widen_bf16(at<uint16_t>(from, i)); break;
+            case Source::f16: to[i] = widen_f16(at<uint16_t>(from, i)); break;
+            case Source::f64: to[i] = float(at<double>(from, i)); break;
         }
         largest = std::max(largest, size_bits(to[i]));
     }
-    return largest < infinity_bits;
+    return largest < kInfinityBits;
 }
 
 }  // namespace
 
 // Huge pages save most of the misses of the TLB; they begin at multiples of their own size.
-Matrix::Weights Matrix::map(std::int64_t bytes) {
-    const std::int64_t alignment = bytes < huge_page ? cache_line : huge_page;
-    const std::int64_t length = bytes + alignment;
+Matrix::Weights Matrix::map(int64_t bytes) {
+    const int64_t alignment = bytes < kHugePage ? kCacheLine : kHugePage;
+    const int64_t length = bytes + alignment;
     void* const memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    const std::int64_t lead = round_up(reinterpret_cast<std::intptr_t>(memory), alignment) - reinterpret_cast<std::intptr_t>(memory);
-    std::byte* const weights = static_cast<std::byte*>(memory) + lead;
+    auto* const weights = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<int64_t>(memory), alignment));
 #if defined(MADV_HUGEPAGE)
-    if (alignment == huge_page) madvise(weights, bytes, MADV_HUGEPAGE);
+    if (alignment == kHugePage) madvise(weights, bytes, MADV_HUGEPAGE);
 #endif
     return Weights(weights, Unmap{memory, length});
 }
 
 void Matrix::Unmap::operator()(std::byte*) const { munmap(memory, length); }
 
-Matrix::Matrix(Format format, std::int64_t outputs, std::int64_t inputs)
-        : format_(format), outputs_(outputs), inputs_(inputs) {
-    if (outputs < 1 || inputs < 1 || inputs > max_inputs) throw std::invalid_argument("size out of range");
+Matrix::Matrix(Format format, int64_t outputs, int64_t inputs)
+    : format_(format), outputs_(outputs), inputs_(inputs) {
+    if (outputs < 1 || outputs > kMaxOutputs || inputs < 1 || inputs > kMaxInputs) {
+        throw std::invalid_argument("size out of range");
+    }
     panel_bytes_ = bytes_of_panel(format, inputs);
     weights_ = map(bytes());
-    const std::int64_t columns = panels() * panel_width;
+    const int64_t columns = panels() * kPanel;
     if (format != Format::int8) return;
     scales_ = std::make_unique<float[]>(columns);
-    corrections_ = std::make_unique<std::int32_t[]>(columns);
+    corrections_ = std::make_unique<int32_t[]>(columns);
 }
 
-std::int64_t Matrix::panels() const { return (outputs_ + panel_width - 1) / panel_width; }
+int64_t Matrix::panels() const { return divide_up(outputs_, kPanel); }
 
-Status Matrix::fill(std::int64_t first, std::int64_t count, const void* rows, Source source) {
+Status Matrix::fill(int64_t first, int64_t count, const void* rows, Source source) {
     if (first < 0 || count < 0 || first > outputs_ - count) return Status::out_of_range;
     if (format_ == Format::bf16 && source != Source::bf16) return Status::unfit_source;
     if (format_ == Format::f16 && source != Source::f16) return Status::unfit_source;
     std::vector<float> row(inputs_);
     const auto* from = static_cast<const std::byte*>(rows);
-    for (std::int64_t i = 0; i < count; ++i, from += inputs_ * size_of(source)) {
+    for (int64_t i = 0; i < count; ++i, from += inputs_ * size_of(source)) {
         if (!widen(from, inputs_, source, row.data())) return Status::not_finite;
         if (format_ == Format::bf16 || format_ == Format::f16) pack_halves(first + i, from);
         else if (format_ == Format::f32) pack_floats(first + i, row.data());
@@ -104,48 +103,48 @@ Status Matrix::fill(std::int64_t first, std::int64_t count, const void* rows, So
     return Status::ok;
 }
 
-void Matrix::pack_floats(std::int64_t output, const float* row) {
-    auto* const panel = reinterpret_cast<float*>(weights_.get() + output / panel_width * panel_bytes_);
-    for (std::int64_t k = 0; k < inputs_; ++k) panel[plain_place(k, output % panel_width)] = row[k];
+void Matrix::pack_floats(int64_t output, const float* row) {
+    auto* const panel = reinterpret_cast<float*>(weights_.get() + output / kPanel * panel_bytes_);
+    for (int64_t k = 0; k < inputs_; ++k) panel[plain_place(k, output % kPanel)] = row[k];
 }
 
-void Matrix::pack_halves(std::int64_t output, const std::byte* row) {
-    auto* const panel = reinterpret_cast<std::uint16_t*>(weights_.get() + output / panel_width * panel_bytes_);
+void Matrix::pack_halves(int64_t output, const std::byte* row) {
+    auto* const panel = reinterpret_cast<uint16_t*>(weights_.get() + output / kPanel * panel_bytes_);
     const auto place = format_ == Format::bf16 ? bf16_place : plain_place;
-    for (std::int64_t k = 0; k < inputs_; ++k) panel[place(k, output % panel_width)] = at<std::uint16_t>(row, k);
+    for (int64_t k = 0; k < inputs_; ++k) panel[place(k, output % kPanel)] = at<uint16_t>(row, k);
 }
 
-void Matrix::pack_codes(std::int64_t output, const float* row) {
-    std::uint32_t largest = 0;
-    for (std::int64_t k = 0; k < inputs_; ++k) largest = std::max(largest, size_bits(row[k]));
+void Matrix::pack_codes(int64_t output, const float* row) {
+    uint32_t largest = 0;
+    for (int64_t k = 0; k < inputs_; ++k) largest = std::max(largest, size_bits(row[k]));
     const Symmetric by = symmetric(largest);
-    auto* const panel = reinterpret_cast<std::int8_t*>(weights_.get() + output / panel_width * panel_bytes_);
-    std::int32_t sum = 0;
-    for (std::int64_t k = 0; k < inputs_; ++k) {
-        const auto code = static_cast<std::int8_t>(to_code(row[k], by));
-        panel[int8_place(k, output % panel_width)] = code;
+    auto* const panel = reinterpret_cast<int8_t*>(weights_.get() + output / kPanel * panel_bytes_);
+    int32_t sum = 0;
+    for (int64_t k = 0; k < inputs_; ++k) {
+        const auto code = int8_t(to_code(row[k], by));
+        panel[int8_place(k, output % kPanel)] = code;
         sum += code;
     }
     scales_[output] = by.scale;
-    corrections_[output] = -code_offset * sum;
+    corrections_[output] = -kCodeOffset * sum;
 }
 
-Status Matrix::fill_bias(std::int64_t first, std::int64_t count, const void* values, Source source) {
+Status Matrix::fill_bias(int64_t first, int64_t count, const void* values, Source source) {
     if (first < 0 || count < 0 || first > outputs_ - count) return Status::out_of_range;
-    if (!bias_) bias_ = std::make_unique<float[]>(panels() * panel_width);
+    if (!bias_) bias_ = std::make_unique<float[]>(panels() * kPanel);
     const bool finite = widen(static_cast<const std::byte*>(values), count, source, bias_.get() + first);
     return finite ? Status::ok : Status::not_finite;
 }
 
-void Matrix::unpack(std::int64_t output, float* row) const {
-    const std::byte* const from = panel(output / panel_width);
-    const std::int64_t c = output % panel_width;
-    for (std::int64_t k = 0; k < inputs_; ++k) {
+void Matrix::unpack(int64_t output, float* row) const {
+    const std::byte* const from = panel(output / kPanel);
+    const int64_t c = output % kPanel;
+    for (int64_t k = 0; k < inputs_; ++k) {
         switch (format_) {
             case Format::f32: row[k] = at<float>(from, plain_place(k, c)); break;
-            case Format::bf16: row[k] = widen_bf16(at<std::uint16_t>(from, bf16_place(k, c))); break;
-            case Format::f16: row[k] = widen_f16(at<std::uint16_t>(from, plain_place(k, c))); break;
-            case Format::int8: row[k] = static_cast<float>(at<std::int8_t>(from, int8_place(k, c))) * scales_[output]; break;
+            case Format::bf16: row[k] = widen_bf16(at<uint16_t>(from, bf16_place(k, c))); break;
+            case Format::f16: row[k] = widen_f16(at<uint16_t>(from, plain_place(k, c))); break;
+            case Format::int8: row[k] = float(at<int8_t>(from, int8_place(k, c))) * scales_[output]; break;
         }
     }
 }

@@ -25,7 +25,7 @@ void pause() {
 #endif
 }
 
-void await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
     const auto until = Clock::now() + spinning;
     do {
         for (int i = 0; i < pauses_per_look; ++i) {
@@ -70,7 +70,7 @@ void Pool::resize(int threads) {
 
 void Pool::start(int threads) {
     const SignalsBlocked blocked;
-    const std::uint32_t epoch = epoch_.load(std::memory_order_relaxed);
+    const uint32_t epoch = epoch_.load(std::memory_order_relaxed);
     for (int thread = 1; thread < std::max(threads, 1); ++thread) {
         workers_.emplace_back(&Pool::serve, this, thread, epoch);
         threads_ = thread + 1;
@@ -86,7 +86,7 @@ void Pool::stop() noexcept {
     threads_ = 1;
 }
 
-void Pool::serve(int thread, std::uint32_t epoch) noexcept {
+void Pool::serve(int thread, uint32_t epoch) noexcept {
     for (;; ++epoch) {
         await_change(epoch_, epoch);
         if (work_ == nullptr) return;
@@ -107,7 +107,7 @@ void Pool::fork(Work work, void* context) noexcept {
 
 void Pool::barrier() noexcept {
     if (threads_ == 1) return;
-    const std::uint32_t phase = phase_.load(std::memory_order_relaxed);
+    const uint32_t phase = phase_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads_) return await_change(phase_, phase);
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1, std::memory_order_release);

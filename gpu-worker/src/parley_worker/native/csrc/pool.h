@@ -9,11 +9,11 @@
 
 namespace parley {
 
-// The caller is thread 0. Who waits spins for some tens of microseconds, because phases are that short, and then sleeps:
-// an idle pool costs nothing, and a preempted thread is soon given the core of those that wait for it.
-// One fork at a time: callers take turns.
+// The caller is thread 0. Who waits spins for some tens of microseconds, because phases are that short, and then
+// sleeps: an idle pool costs nothing, and a preempted thread soon gets the core of those that wait for it. One fork at
+// a time: callers take turns.
 class Pool {
-public:
+ public:
     using Work = void (*)(void* context, int thread, int threads);
 
     explicit Pool(int threads);
@@ -23,8 +23,8 @@ public:
 
     int threads() const { return threads_; }
 
-    // Ends the threads and starts others. Not inside a fork. Throws std::system_error when the system has no thread left;
-    // the pool then has those that could be started.
+    // Ends the threads and starts others. Not inside a fork. Throws std::system_error when the system has no thread
+    // left: the pool then has those that could be started.
     void resize(int threads);
 
     // Runs work(context, thread, threads) once on each thread; returns when all are done. The work must not throw.
@@ -40,8 +40,8 @@ public:
     // Inside a fork, by every thread: returns when all have come. What any wrote before, all see after.
     void barrier() noexcept;
 
-private:
-    void serve(int thread, std::uint32_t epoch) noexcept;
+ private:
+    void serve(int thread, uint32_t epoch) noexcept;
     void start(int threads);
     void stop() noexcept;
 
@@ -50,8 +50,8 @@ private:
     Work work_ = nullptr;
     void* context_ = nullptr;
     // On lines of their own: those who wait read one while the others write another.
-    alignas(64) std::atomic<std::uint32_t> epoch_{0};
-    alignas(64) std::atomic<std::uint32_t> phase_{0};
+    alignas(64) std::atomic<uint32_t> epoch_{0};
+    alignas(64) std::atomic<uint32_t> phase_{0};
     alignas(64) std::atomic<int> arrived_{0};
 };
 
