@@ -55,7 +55,7 @@ async def main(folder: Path) -> None:
 
 async def answer(client: EngineClient, name: str, prompt: tuple[int, ...]) -> None:
     request = Request(name, prompt, 0, ANSWER_TOKENS, frozenset(), GREEDY)
-    count = len([token async for token in client.generate(request)])
+    count = sum([len(tokens) async for tokens in client.generate(request)])
     if count != ANSWER_TOKENS:
         raise RuntimeError(f"{count} tokens instead of {ANSWER_TOKENS}")
 

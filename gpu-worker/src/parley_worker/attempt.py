@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from parley_kit.clock import Clock
-from parley_kit.errors import BadInput, Internal, Unavailable
+from parley_kit.errors import BadInput, DeadlineExceeded, Internal, Unavailable
 from parley_kit.logs import get_logger
 from parley_live.base import Fenced, TokenStreams
 from parley_proto.events.v1.events_pb2 import InferenceRequested
@@ -119,7 +119,8 @@ class Attempt:
             return await self._answer_after(Prefix())
 
     async def _answer_after(self, prefix: Prefix) -> FinishReason:
-        async with aclosing(self._backend.generate(to_job(self._request, prefix))) as chunks:
+        job = to_job(self._request, prefix, self._lease.deadline)
+        async with aclosing(self._backend.generate(job)) as chunks:
             async for chunk in chunks:
                 self._add(chunk)
                 if chunk.finish_reason is not None:
@@ -171,6 +172,8 @@ class Attempt:
                 return GivenBack()  # harmless when a newer attempt has it; if the stream was lost, one begins at once
             case Unavailable():
                 return GivenBack()
+            case DeadlineExceeded():
+                return EXPIRED
             case BadInput():
                 return Failed(error.code, error.message)
         log.error("attempt_failed", generation_id=self._lease.generation_id, exc_info=error)

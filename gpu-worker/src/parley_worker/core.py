@@ -50,17 +50,25 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One answer to make, as the backends take it. `resume` is what readers already have of it."""
+    """One answer to make, as the backends take it. `resume` is what readers already have of it.
+
+    user: whose turn it takes where jobs wait; jobs without one share a turn. deadline: of time.monotonic().
+    """
 
     id: str
     messages: tuple[ChatMessage, ...]
     params: SamplingParams = SamplingParams()
     resume: Prefix = Prefix()
+    user: str = ""
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of a finished answer. completion_tokens counts the eos and the resumed prefix too."""
+    """Token counts of a finished answer. completion_tokens counts the eos and the resumed prefix too.
+
+    cached_tokens: how many of the prompt's were not computed, as an earlier request had them computed already.
+    """
 
     prompt_tokens: int
     completion_tokens: int

@@ -42,9 +42,11 @@ def published_at(record: Record) -> datetime | None:
         return None
 
 
-def to_job(request: InferenceRequested, resume: Prefix) -> Job:
+def to_job(request: InferenceRequested, resume: Prefix, deadline: float) -> Job:
+    """`deadline` of the monotonic clock, as the lease has it."""
     messages = tuple(ChatMessage(_ROLES[message.role], message.content) for message in request.messages)
-    return Job(request.generation_id, messages, _sampling(request.parameters), resume)
+    params = _sampling(request.parameters)
+    return Job(request.generation_id, messages, params, resume, user=request.user_id, deadline=deadline)
 
 
 def _sampling(asked: types.GenerationParameters) -> SamplingParams:

@@ -19,7 +19,8 @@ class Backend(Protocol):
     - Closing the iterator (`aclose`) frees the slot within the next step. Nothing is left behind.
     - Up to `model.capacity` jobs at once share each step; more wait in order of arrival.
     Errors: `parley_kit.errors.BadInput` for a job that can never be served (a prompt that cannot be cut, parameters
-    out of range); `parley_kit.errors.Unavailable` when the engine died; the job may then be tried elsewhere.
+    out of range); `Unavailable` when the engine died, as the job may then be tried elsewhere; `DeadlineExceeded` where
+    the backend itself ended a job at its deadline; `Internal` when the model failed on this job alone.
     """
 
     @property

@@ -6,16 +6,17 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 
-from parley_kit.errors import BadInput, Internal, Unavailable
+from parley_kit.errors import BadInput, DeadlineExceeded, Internal, Unavailable
 from parley_worker.backends.parameters import check_params
+from parley_worker.backends.pieces import Pieces
 from parley_worker.config import EngineConfig
 from parley_worker.core import ChatMessage, Chunk, FinishReason, Job, ModelInfo, Prefix, SamplingParams, Usage
 from parley_worker.engine.client import EngineClient
-from parley_worker.engine.errors import EngineDied, NonFiniteScores
+from parley_worker.engine.errors import DeadlinePassed, EngineDied, RequestError
 from parley_worker.models.config import ModelConfig, read_model_config
 from parley_worker.models.generation import GenerationDefaults, read_generation_defaults
 from parley_worker.scheduler.request import Request, Sampling
@@ -50,7 +51,7 @@ class TorchBackend:
     def __init__(self, checkpoint: Checkpoint, client: EngineClient, name: str) -> None:
         self._checkpoint, self._client = checkpoint, client
         self._numbers = count()
-        self.model = ModelInfo(name, client.window, client.slots)
+        self.model = ModelInfo(name, client.window, client.capacity)
 
     @property
     def ready(self) -> bool:
@@ -61,7 +62,8 @@ class TorchBackend:
         """See `Backend.generate`."""
         check_params(job.params)
         prompt = await self._encode(partial(self._encode_fitting, job), job.messages)
-        async with aclosing(self.answer(prompt, job.params, job.resume, field="messages")) as chunks:
+        answer = self.answer(prompt, job.params, job.resume, field="messages", user=job.user, deadline=job.deadline)
+        async with aclosing(answer) as chunks:
             async for chunk in chunks:
                 yield chunk
 
@@ -78,14 +80,21 @@ class TorchBackend:
         return await self._encode(partial(self._checkpoint.tokenizer.encode_chat, messages), messages)
 
     async def answer(
-        self, prompt: tuple[int, ...], params: SamplingParams, resume: Prefix = NOTHING, *, field: str = "prompt"
+        self,
+        prompt: tuple[int, ...],
+        params: SamplingParams,
+        resume: Prefix = NOTHING,
+        *,
+        field: str = "prompt",
+        user: str = "",
+        deadline: float | None = None,
     ) -> AsyncGenerator[Chunk]:
         """The answer to a prompt of token ids, with parameters that `check_params` has passed.
 
-        As `Backend.generate`; `field` is what the caller calls the prompt.
+        As `Backend.generate`; `field` is what the caller calls the prompt. user and deadline as in `Job`.
         """
         self._check_prompt(prompt, resume, field)
-        request = self._request(prompt, params, resume)
+        request = replace(self._request(prompt, params, resume), user=user, deadline=deadline)
         text = AnswerText(self._checkpoint.tokenizer.detokenizer(), params.stop)
         pending = _resume(text, resume, request.stop_ids)
         reason = self._finished(request, text, len(prompt))
@@ -98,23 +107,19 @@ class TorchBackend:
                 yield chunk
 
     async def _stream(self, request: Request, text: AnswerText, pending: str) -> AsyncGenerator[Chunk]:
-        prompt_tokens, answered = len(request.token_ids) - request.answered, request.answered
+        pieces = Pieces(request, text, pending)
         try:
-            async with aclosing(self._client.generate(request)) as tokens:
-                async for token in tokens:
-                    answered += 1
-                    if token.id not in request.stop_ids:
-                        pending += text.push(token.id)
-                    reason = FinishReason.STOP if text.stopped else token.finish_reason
-                    if reason:
-                        yield Chunk(pending + text.flush(), (token.id,), reason, Usage(prompt_tokens, answered))
+            async with aclosing(self._client.generate(request)) as made:
+                async for outputs in made:
+                    chunk = pieces.add(outputs)
+                    yield chunk
+                    if chunk.finish_reason:
                         return
-                    first = answered == request.answered + 1
-                    yield Chunk(pending, (token.id,), usage=Usage(prompt_tokens, answered) if first else None)
-                    pending = ""
         except EngineDied as error:
             raise Unavailable(str(error)) from error
-        except NonFiniteScores as error:
+        except DeadlinePassed as error:
+            raise DeadlineExceeded(str(error)) from error
+        except RequestError as error:
             raise Internal(str(error)) from error
 
     async def _encode(self, encode: Encode, messages: Sequence[ChatMessage]) -> tuple[int, ...]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol
 
 from parley_worker.config import EngineConfig
-from parley_worker.core import FinishReason
-from parley_worker.engine.errors import EngineConfigError, EngineDied, NonFiniteScores
-from parley_worker.engine.messages import Message, add_message, read_outputs
+from parley_worker.engine.errors import EngineConfigError, EngineDied, request_error
+from parley_worker.engine.inbox import Inbox
+from parley_worker.engine.messages import Abort, Add, Event, Ran
 from parley_worker.engine.process import EngineProcess
 from parley_worker.scheduler.request import Output, Request
 
@@ -21,12 +21,14 @@ logger = logging.getLogger(__name__)
 _LONGEST_RESTART_DELAY = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token of an answer; the last one says why it is the last."""
+class Observer(Protocol):
+    """Hears of the engine's work, for metrics. Called in the event loop: it must not wait."""
 
-    id: int
-    finish_reason: FinishReason | None
+    def ran(self, step: Ran) -> None: ...
+
+    def died(self) -> None:
+        """The process is gone, and with it all that was running, waiting and cached."""
+        ...
 
 
 class EngineClient:
@@ -37,13 +39,13 @@ class EngineClient:
     long each time, at most half a minute; `ready` is false meanwhile.
     """
 
-    def __init__(self, config: EngineConfig, *, restart_delay: float = 0.25) -> None:
-        self._config, self._restart_delay = config, restart_delay
-        self._inboxes: dict[str, asyncio.Queue[Output | None]] = {}
+    def __init__(self, config: EngineConfig, *, observer: Observer | None = None, restart_delay: float = 0.25) -> None:
+        self._config, self._observer, self._restart_delay = config, observer, restart_delay
+        self._inboxes: dict[str, Inbox] = {}
         self._engine: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
-        self.slots = 0
+        self.capacity = 0
         self.window = 0
 
     @property
@@ -79,36 +81,39 @@ class EngineClient:
         if self._engine:
             await self._engine.close()
 
-    async def generate(self, request: Request) -> AsyncGenerator[Token]:
-        """The tokens of a request, the last one with its finish reason. `request.id` must be unique.
+    async def generate(self, request: Request) -> AsyncGenerator[list[Output]]:
+        """The tokens of a request as they come, some at a time; the last one has the finish reason.
 
-        Closing the iterator aborts the request. There is no timeout here: the caller has the deadline of the answer.
+        `request.id` must be unique. Raises EngineDied, or the RequestError that ended it. Closing the iterator aborts
+        the request. There is no timeout here: the caller has the deadline of the answer.
         """
         engine = self._engine
         if not self.ready or engine is None:
             raise EngineDied("the engine is starting")
-        inbox = self._inboxes[request.id] = asyncio.Queue()
-        engine.send(add_message(request))
+        inbox = self._inboxes[request.id] = Inbox()
+        engine.send(Add(request))
         over = False
         try:
             while not over:
-                output = await inbox.get()
-                over = output is None or output.last
-                yield _token(output)
+                outputs = await inbox.take()
+                over = not outputs or outputs[-1].last
+                if tokens := [output for output in outputs if output.token_id is not None]:
+                    yield tokens
+                _raise_error(outputs)
         finally:
-            self._inboxes.pop(request.id, None)
+            del self._inboxes[request.id]
             if not over:
-                engine.send({"abort": request.id})
+                engine.send(Abort(request.id))
 
     async def _start(self) -> None:
         engine = self._engine = await EngineProcess.spawn(self._config)
         try:
-            limits = await engine.wait_ready(self._config.start_timeout)
+            ready = await engine.wait_ready(self._config.start_timeout)
         except BaseException:
             self._engine = None
             await engine.reap()
             raise
-        self.slots, self.window = limits["slots"], limits["window"]
+        self.capacity, self.window = ready.capacity, ready.window
         self._running.set()
 
     async def _supervise(self) -> None:
@@ -116,25 +121,32 @@ class EngineClient:
             await self._pump()
             logger.error("the engine process died; requests in flight: %d", len(self._inboxes))
             self._lose_requests()
+            if self._observer:
+                self._observer.died()
             await self._restart()
 
     async def _pump(self) -> None:
         engine = self._engine
-        while engine and (message := await engine.receive()):
-            self._deliver(message)
+        while engine and (events := await engine.receive()):
+            self._deliver(events)
         if engine:
             await engine.reap()
         self._engine = None
 
-    def _deliver(self, message: Message) -> None:
-        for output in read_outputs(message):
-            if inbox := self._inboxes.get(output.id):
-                inbox.put_nowait(output)
+    def _deliver(self, events: Iterable[Event]) -> None:
+        for event in events:
+            if not isinstance(event, Ran):
+                continue
+            if self._observer:
+                self._observer.ran(event)
+            for output in event.outputs:
+                if inbox := self._inboxes.get(output.id):
+                    inbox.put(output)
 
     def _lose_requests(self) -> None:
         self._running.clear()
         for inbox in self._inboxes.values():
-            inbox.put_nowait(None)
+            inbox.lose()
 
     async def _restart(self) -> None:
         delay = self._restart_delay
@@ -147,9 +159,8 @@ class EngineClient:
             delay = min(2 * delay, _LONGEST_RESTART_DELAY)
 
 
-def _token(output: Output | None) -> Token:
-    if output is None:
+def _raise_error(outputs: list[Output]) -> None:
+    if not outputs:
         raise EngineDied("the engine died")
-    if output.token_id is None:
-        raise NonFiniteScores(output.error or "no token")
-    return Token(output.token_id, output.finish_reason)
+    if (fault := outputs[-1].error) is not None:
+        raise request_error(fault)

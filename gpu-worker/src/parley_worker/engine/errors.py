@@ -3,10 +3,16 @@
 EngineError
 ├── EngineConfigError    it cannot be started as it was told to
 ├── EngineDied           the process ended while work was waiting for it
-└── NonFiniteScores      one request went numerically wrong
+└── RequestError         the engine gave one request up; the others go on
+    ├── NonFiniteScores
+    └── DeadlinePassed
 """
 
 from __future__ import annotations
+
+from typing import ClassVar
+
+from parley_worker.scheduler.request import Fault
 
 
 class EngineError(ValueError):
@@ -21,5 +27,26 @@ class EngineDied(EngineError):
     """The engine is gone or is starting; the same request may succeed later."""
 
 
-class NonFiniteScores(EngineError):
+class RequestError(EngineError):
+    """The engine gave one request up."""
+
+    fault: ClassVar[Fault]
+
+
+class NonFiniteScores(RequestError):
     """The model computed scores that are not finite for this request."""
+
+    fault = Fault.NOT_FINITE
+
+
+class DeadlinePassed(RequestError):
+    """The request's deadline came before its answer's end."""
+
+    fault = Fault.DEADLINE
+
+
+def request_error(fault: str) -> RequestError:
+    """The error that `Output.error` stands for."""
+    if fault == Fault.DEADLINE:
+        return DeadlinePassed("the deadline came before the end of the answer")
+    return NonFiniteScores("the model computed scores that are not finite")

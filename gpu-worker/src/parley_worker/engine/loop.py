@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import select
-import socket
-from collections.abc import Iterator
+import time
 
-from parley_worker.engine.messages import Message, encode, outputs_message, read_request
+from parley_worker.engine.channel import Channel
+from parley_worker.engine.messages import Abort, Add, Ran
 from parley_worker.engine.runner import Runner
 from parley_worker.scheduler.scheduler import Scheduler
-
-_READ_BYTES = 1 << 20
-
-
-class Channel:
-    """The engine's end of the socket."""
-
-    def __init__(self, end: socket.socket) -> None:
-        self._socket = end
-        self._buffer = bytearray()
-
-    def send(self, message: Message) -> None:
-        """Write a message. A client that does not read stalls the engine: it always reads."""
-        self._socket.sendall(encode(message))
-
-    def receive(self, *, wait: bool) -> Iterator[Message]:
-        """The messages that have come; with `wait`, not before there is one. EOFError: the client is gone.
-
-        Waiting needs no timeout: the death of the client is an end of file.
-        """
-        while wait or select.select([self._socket], [], [], 0)[0]:
-            data = self._socket.recv(_READ_BYTES)
-            if not data:
-                raise EOFError
-            self._buffer += data
-            *lines, rest = self._buffer.split(b"\n")
-            self._buffer = rest
-            yield from map(json.loads, lines)
-            wait = wait and not lines
 
 
 class Loop:
@@ -56,17 +25,18 @@ class Loop:
             return
 
     def _take_commands(self) -> bool:
-        for message in self._channel.receive(wait=self._scheduler.idle):
-            if "add" in message:
-                self._scheduler.add(read_request(message))
-            elif "abort" in message:
-                self._scheduler.abort(message["abort"])
-            else:
-                return False
+        for command in self._channel.receive(wait=self._scheduler.idle):
+            match command:
+                case Add(request):
+                    self._scheduler.add(request)
+                case Abort(request_id):
+                    self._scheduler.abort(request_id)
+                case _:
+                    return False
         return True
 
     def _step(self) -> None:
+        began = time.perf_counter()
         step = self._scheduler.schedule()
         outputs = self._scheduler.update(step, self._runner.run(step))
-        if outputs:
-            self._channel.send(outputs_message(outputs))
+        self._channel.send(Ran(outputs, time.perf_counter() - began))

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from parley_worker.config import EngineConfig
 from parley_worker.engine.errors import EngineConfigError, EngineDied
-from parley_worker.engine.messages import Message, encode, write_config
+from parley_worker.engine.messages import Command, Event, Failed, Inbound, Ready, Stop, encode, write_config
 
-# A line of outputs has a few dozen bytes for each slot.
-_LINE_BYTES = 1 << 24
+_READ_BYTES = 1 << 18
 _STOP_SECONDS = 5.0
 
 
@@ -26,6 +24,7 @@ class EngineProcess:
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    inbound: Inbound[Event] = field(default_factory=lambda: Inbound[Event](Event))
 
     @classmethod
     async def spawn(cls, config: EngineConfig) -> EngineProcess:
@@ -35,38 +34,37 @@ class EngineProcess:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, *command, pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL
             )
-        return cls(process, *await asyncio.open_unix_connection(sock=ours, limit=_LINE_BYTES))
+        return cls(process, *await asyncio.open_unix_connection(sock=ours))
 
-    async def wait_ready(self, timeout_seconds: float) -> Message:
+    async def wait_ready(self, timeout_seconds: float) -> Ready:
         """What the engine can hold. EngineConfigError: it cannot serve this; EngineDied: it ended or took too long."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                message = await self.receive()
+                events = await self.receive()
         except TimeoutError as error:
             raise EngineDied(f"the engine was not ready within {timeout_seconds:.0f} s") from error
-        if message is None:
-            raise EngineDied("the engine ended while it was starting")
-        if "failed" in message:
-            raise EngineConfigError(message["failed"])
-        ready: Message = message["ready"]
-        return ready
+        match events:
+            case [Ready() as ready]:
+                return ready
+            case [Failed(reason)]:
+                raise EngineConfigError(reason)
+        raise EngineDied("the engine ended while it was starting")
 
-    def send(self, message: Message) -> None:
-        """Queue a message; to a process that is gone it goes nowhere, which `receive` tells soon enough."""
-        self.writer.write(encode(message))
+    def send(self, command: Command) -> None:
+        """Queue a command; to a process that is gone it goes nowhere, which `receive` tells soon enough."""
+        self.writer.write(encode(command))
 
-    async def receive(self) -> Message | None:
-        """The next message; None when the process is gone. No timeout: an idle engine says nothing."""
-        try:
-            line = await self.reader.readline()
-        except ConnectionError:
-            return None
-        message: Message | None = json.loads(line) if line.endswith(b"\n") else None
-        return message
+    async def receive(self) -> list[Event]:
+        """The next messages, at least one; [] when the process is gone. No timeout: an idle engine says nothing."""
+        events: list[Event] = []
+        with suppress(ConnectionError):
+            while not events and (data := await self.reader.read(_READ_BYTES)):
+                events = self.inbound.feed(data)
+        return events
 
     async def close(self) -> None:
         """End the process: by word, or by force if it does not listen. Returns when it is gone."""
-        self.send({"stop": True})
+        self.send(Stop())
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await self.process.wait()
