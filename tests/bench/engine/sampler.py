@@ -1,8 +1,8 @@
-"""Milliseconds that the sampler takes of a step: by batch, vocabulary and settings.
+"""Milliseconds of CPU time that the sampler takes of a step: by batch, vocabulary and settings.
 
 Run: .venv/bin/python tests/bench/engine/sampler.py [--rounds N]. One thread. Each case is told as `plan + sample`: what
 the host does before the scores are there, and the draw. The scores are random, peaked as those of a trained model and
-flat as those of random weights; the least of the rounds counts, as every case has the machine to itself in some of them.
+flat as those of random weights. The least of the rounds counts: other work on the machine only adds to them.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def measure(settings: list[Sampling], logits: torch.Tensor, rounds: int) -> tupl
             for row in range(count)
         ]
         scores = logits.clone()
-        start = time.perf_counter()
+        start = time.process_time()
         plan = Plan.of(draws, vocab, logits.device)
-        planned = time.perf_counter()
+        planned = time.process_time()
         plan.sample(scores).read()
         planning.append(planned - start)
-        drawing.append(time.perf_counter() - planned)
+        drawing.append(time.process_time() - planned)
     return 1000 * min(planning), 1000 * min(drawing)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from parley_worker.engine.sampler.randomness import uniform
-from parley_worker.engine.sampler.transfer import to_device
+from parley_worker.engine.sampler.transfer import rows_at_once, to_device
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Sampling
 
@@ -21,8 +21,6 @@ WIDEST = 256
 # Below this a temperature only overflows: the best token has all of the probability.
 _GREEDY_TEMPERATURE = 1e-5
 _NARROWEST = 32
-# Whole rows at once on the CPU: their scores stay in the caches, and the memory of a step in the allocator's hands.
-_CPU_ROWS = 8
 
 
 class Kind(NamedTuple):
@@ -101,7 +99,7 @@ def group(draws: Ordered[Draw], vocab: int, device: torch.device) -> Iterator[Gr
         if kind is not None:
             kinds.setdefault(kind, []).append(row)
     for kind, rows in kinds.items():
-        size = _CPU_ROWS if device.type == "cpu" and not kind.width else len(rows)
+        size = len(rows) if kind.width else rows_at_once(vocab, device)
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             yield Group.of(kind, part, [draws[row] for row in part], device)

@@ -14,7 +14,7 @@ from parley_worker.scheduler.batch import Ints
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Sampling
 
-_FLOAT32 = np.finfo(np.float32)
+_SMALLEST, _GREATEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,6 @@ def _places(draw: Draw) -> tuple[Ints, np.ndarray, np.ndarray]:
         tokens = np.array(draw.tokens, dtype=np.int64)
         ids, places = np.unique(tokens, return_inverse=True)
         counts = np.bincount(places[draw.prompt :], minlength=len(ids))
-    penalty = min(max(sampling.repetition_penalty, _FLOAT32.tiny), _FLOAT32.max)
+    penalty = min(max(sampling.repetition_penalty, _SMALLEST), _GREATEST)
     deduction = sampling.presence_penalty * (counts > 0) + sampling.frequency_penalty * counts
     return ids, np.full(len(ids), penalty, dtype=np.float32), deduction.astype(np.float32)

@@ -14,6 +14,7 @@ from parley_worker.engine.sampler.group import Group, group
 from parley_worker.engine.sampler.logprobs import LogProbs, rows_with_logprobs
 from parley_worker.engine.sampler.penalties import Penalties
 from parley_worker.engine.sampler.sampled import Sampled
+from parley_worker.engine.sampler.transfer import batches
 from parley_worker.scheduler.draw import Draw
 
 
@@ -49,13 +50,19 @@ class Plan:
         logprobs = None if self.told is None else LogProbs.of(logits, self.told)
         if self.penalties:
             self.penalties.apply(logits)
-        maxima = per_block(logits, torch.amax)
-        finite = maxima.amax(dim=-1).isfinite() & per_block(logits, torch.amin).amin(dim=-1).isfinite()
+        maxima, finite = _survey(logits)
         greedy = highest(logits, maxima)
         tokens = greedy.clone()
         for part in self.groups:
             tokens[part.rows] = _draw(logits, maxima, greedy, part)
         return Sampled(self.draws, tokens, finite, logprobs)
+
+
+def _survey(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The best score of each block, and which rows are finite."""
+    parts = [(per_block(part, torch.amax), per_block(part, torch.amin).amin(dim=-1)) for part in batches(logits)]
+    maxima, least = (torch.cat(column) for column in zip(*parts, strict=True))
+    return maxima, maxima.amax(dim=-1).isfinite() & least.isfinite()
 
 
 def _draw(logits: Tensor, maxima: Tensor, greedy: Tensor, part: Group) -> Tensor:

@@ -23,7 +23,7 @@ class Sampled:
     def __init__(self, draws: Ordered[Draw], tokens: Tensor, finite: Tensor, logprobs: LogProbs | None) -> None:
         self.tokens, self.finite = tokens.masked_fill(~finite, 0), finite
         self._asked = [(row, draw.sampling.logprobs) for row, draw in enumerate(draws)] if logprobs else []
-        likeliest = (logprobs.chosen(self.tokens), *logprobs.best()) if logprobs else ()
+        likeliest = (logprobs.chosen(self.tokens), logprobs.best, logprobs.ids) if logprobs else ()
         self._readback = Readback(torch.where(finite, self.tokens, -1), *likeliest)
 
     def read(self) -> list[Drawn | None]:

@@ -1,4 +1,4 @@
-"""Small arrays between host and device, without waiting for what the device is doing."""
+"""What a host and a device are good at: small arrays from one to the other, and rows in handy numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+_CPU_SCORES = 1 << 20
+
 
 def to_device(values: NDArray[np.generic], device: torch.device) -> Tensor:
     """A copy of `values` on `device`. To a GPU it goes by pinned memory: other copies wait for the GPU's queue."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def rows_at_once(vocab: int, device: torch.device) -> int:
+    """On a CPU so few that they and what is made of them stay in its caches; a GPU takes all."""
+    return max(1, _CPU_SCORES // vocab) if device.type == "cpu" else 1 << 30
+
+
+def batches(rows: Tensor) -> tuple[Tensor, ...]:
+    """`rows` [R, vocab] in parts of as many rows as are good at once."""
+    return torch.split(rows, rows_at_once(rows.shape[-1], rows.device))
 
 
 class Readback:
