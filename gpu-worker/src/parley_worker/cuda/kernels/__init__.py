@@ -1,0 +1,1 @@
+"""Triton kernels, each beside the function that launches it. They run on CUDA, and on a CPU in Triton's interpreter."""
