@@ -36,3 +36,26 @@ TAKEOVERS = Counter(
     ["model", "kind"],
 )
 FENCED = Counter("parley_worker_fenced", "Writes refused because the stream was somebody else's or gone", ["model"])
+
+# The engine's own steps: only of workers that have one.
+STEP_SECONDS = Histogram(
+    "parley_worker_step_seconds",
+    "One step of the engine, from its scheduling to its tokens",
+    ["model"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5),
+)
+ROWS = Counter(
+    "parley_worker_rows",
+    "Tokens that steps computed: of prompts, of answers (decode), guessed (draft)",
+    ["model", "kind"],
+)
+SEQUENCES = Gauge("parley_worker_sequences", "Requests in the engine, running or waiting", ["model", "state"])
+KV_BLOCKS = Gauge(
+    "parley_worker_kv_blocks",
+    "Blocks of the KV cache: used by requests, kept for whoever has the same prefix (cached), free",
+    ["model", "state"],
+)
+PREFIX_TOKENS = Counter("parley_worker_prefix_tokens", "Tokens that were found in the KV cache", ["model"])
+PREEMPTIONS = Counter("parley_worker_preemptions", "Requests that had to give their KV blocks to others", ["model"])
+DRAFTS_ACCEPTED = Counter("parley_worker_drafts_accepted", "Guessed tokens that were right", ["model"])
+ENGINE_DEATHS = Counter("parley_worker_engine_deaths", "Times that the engine process ended by itself", ["model"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from prometheus_client import REGISTRY
 
@@ -9,8 +11,10 @@ from parley_bus.base import Record
 from parley_kit.clock import ManualClock
 from parley_worker.backends.scripted import ScriptedBackend
 from parley_worker.core import Chunk, Usage
-from parley_worker.meter import Meter
+from parley_worker.engine.messages import Ran
+from parley_worker.meter import EngineMeter, Meter
 from parley_worker.requests import published_at
+from parley_worker.scheduler.stats import StepStats
 from parley_worker.testing.platform import Platform
 
 
@@ -91,3 +95,44 @@ def test_a_text_without_token_ids_counts_as_one() -> None:
 @pytest.mark.parametrize("headers", [{}, {"ce_time": "yesterday"}, {"ce_time": "0001-01-01T00:00:00+01:00"}])
 def test_a_record_that_does_not_say_when_it_was_made_has_no_wait(headers: dict[str, str]) -> None:
     assert published_at(Record("topic", "key", b"", headers)) is None
+
+
+STATS = StepStats(
+    rows=40,
+    decode_rows=9,
+    prompt_rows=31,
+    running=3,
+    waiting=2,
+    blocks_used=10,
+    blocks_cached=5,
+    blocks_total=64,
+    prefix_hits=48,
+    preemptions=1,
+    drafts_proposed=6,
+    drafts_accepted=4,
+)
+
+
+def test_a_step_is_counted_by_what_it_computed_and_what_it_left() -> None:
+    grown, meter = Counts("stepped"), EngineMeter("stepped")
+    meter.ran(Ran([], 0.25, STATS))
+    meter.ran(Ran([], 0.5, replace(STATS, blocks_used=20, running=4, preemptions=0)))
+    assert (grown("step_seconds_count"), grown("step_seconds_sum")) == (2, 0.75)
+    assert [grown("rows_total", kind=kind) for kind in ("decode", "draft", "prompt")] == [6, 12, 62]
+    assert [grown("sequences", state=state) for state in ("running", "waiting")] == [4, 2]
+    assert [grown("kv_blocks", state=state) for state in ("used", "cached", "free")] == [20, 5, 39]
+    totals = (grown("prefix_tokens_total"), grown("preemptions_total"), grown("drafts_accepted_total"))
+    assert totals == (96, 1, 8)
+
+
+def test_an_engine_that_died_holds_nothing() -> None:
+    grown, meter = Counts("dead"), EngineMeter("dead")
+    meter.ran(Ran([], 0.25, STATS))
+    meter.ran(Ran([], 0.25))
+    assert grown("sequences", state="running") == 3
+    meter.died()
+    assert (grown("engine_deaths_total"), grown("step_seconds_count")) == (1, 2)
+    for state in ("running", "waiting"):
+        assert grown("sequences", state=state) == 0
+    for state in ("used", "cached", "free"):
+        assert grown("kv_blocks", state=state) == 0

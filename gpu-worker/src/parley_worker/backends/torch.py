@@ -17,6 +17,7 @@ from parley_worker.config import EngineConfig
 from parley_worker.core import ChatMessage, Chunk, FinishReason, Job, ModelInfo, Prefix, SamplingParams, Usage
 from parley_worker.engine.client import EngineClient
 from parley_worker.engine.errors import DeadlinePassed, EngineDied, RequestError
+from parley_worker.meter import EngineMeter
 from parley_worker.models.config import ModelConfig, read_model_config
 from parley_worker.models.generation import GenerationDefaults, read_generation_defaults
 from parley_worker.scheduler.request import Request, Sampling
@@ -173,8 +174,9 @@ async def open_torch_backend(config: EngineConfig, name: str | None = None) -> A
     ValueErrors of one readable line, if the folder or a setting cannot be served.
     """
     checkpoint = Checkpoint.read(config)
-    async with EngineClient(config) as client:
-        yield TorchBackend(checkpoint, client, name or config.model.resolve().name)
+    name = name or config.model.resolve().name
+    async with EngineClient(config, observer=EngineMeter(name)) as client:
+        yield TorchBackend(checkpoint, client, name)
 
 
 async def _offload(size: int, encode: Encode) -> tuple[int, ...]:
