@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from parley_kit.settings import ConfigError, refuse_to_start
-from parley_worker.config import GIB, Dtype, EngineConfig
+from parley_worker.config import GIB, Dtype, EngineConfig, ExecutorKind
 from parley_worker.generate import generate_file
 from parley_worker.settings import BUNDLED_MODEL
 
@@ -28,6 +28,7 @@ Output = Annotated[Path, typer.Option("--output", help="Where the answers go, a 
 Capacity = Annotated[int, typer.Option(envvar="PARLEY_WORKER_CAPACITY", min=1, help="Answers at once.")]
 KvBytes = Annotated[int, typer.Option(envvar="PARLEY_WORKER_KV_BYTES", min=1, help="Memory for keys and values.")]
 Arithmetic = Annotated[Dtype, typer.Option(envvar="PARLEY_WORKER_DTYPE", help="The arithmetic.")]
+Executor = Annotated[ExecutorKind, typer.Option(envvar="PARLEY_WORKER_EXECUTOR", help="What computes the steps.")]
 Threads = Annotated[
     int | None,
     typer.Option(envvar="PARLEY_WORKER_THREADS", min=1, help="CPU threads.", show_default="physical cores"),
@@ -58,6 +59,7 @@ def generate(
     capacity: Capacity = 16,
     kv_bytes: KvBytes = 2 * GIB,
     threads: Threads = None,
+    executor: Executor = ExecutorKind.AUTO,
 ) -> None:
     """Answer a file of requests on the engine of the service.
 
@@ -65,7 +67,14 @@ def generate(
 
     A model or a file that cannot be used: one line on stderr, exit code 2, before any work.
     """
-    config = EngineConfig(model or BUNDLED_MODEL, dtype=dtype, capacity=capacity, kv_bytes=kv_bytes, threads=threads)
+    config = EngineConfig(
+        model or BUNDLED_MODEL,
+        dtype=dtype,
+        capacity=capacity,
+        kv_bytes=kv_bytes,
+        threads=threads,
+        executor=executor,
+    )
     try:
         uvloop.run(generate_file(config, source, target))
     except OSError as error:

@@ -65,6 +65,7 @@ async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
         capacity=settings.capacity,
         kv_bytes=settings.worker_kv_bytes,
         threads=settings.worker_threads,
+        executor=settings.worker_executor,
     )
     async with AsyncExitStack() as stack:
         try:
@@ -99,5 +100,5 @@ async def _open_openai(settings: WorkerSettings, clock: Clock) -> AsyncIterator[
 def _name_variable(refusal: str) -> str:
     """The engine names its own setting when that is at fault; else it is the model folder."""
     setting, _, reason = refusal.partition(": ")
-    known = setting in ("dtype", "kv_bytes", "threads")
+    known = setting in ("dtype", "executor", "kv_bytes", "threads")
     return f"PARLEY_WORKER_{setting.upper()}: {reason}" if known else f"PARLEY_WORKER_MODEL: {refusal}"

@@ -21,6 +21,15 @@ class Dtype(StrEnum):
     INT8 = "int8"
 
 
+class ExecutorKind(StrEnum):
+    """What computes the steps. NATIVE: our own kernels for CPUs; TORCH: torch, on any device. AUTO: the faster of those
+    that there are for the device and the arithmetic."""
+
+    AUTO = "auto"
+    NATIVE = "native"
+    TORCH = "torch"
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """How to serve the checkpoint in `model`.
@@ -39,3 +48,4 @@ class EngineConfig:
     step_tokens: int = 512
     threads: int | None = None
     start_timeout: float = 300.0
+    executor: ExecutorKind = ExecutorKind.AUTO

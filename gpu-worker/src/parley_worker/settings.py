@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr
 
 from parley_kit.tls import TlsSettings
 from parley_worker.backends.openai.dialects import Dialect
-from parley_worker.config import GIB, Dtype
+from parley_worker.config import GIB, Dtype, ExecutorKind
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "parley-small"
 TORCH_CAPACITY = 8
@@ -47,6 +47,11 @@ class WorkerSettings(TlsSettings):
         f"{SCRIPTED_CAPACITY}",
     )
     worker_dtype: Dtype = Field(Dtype.AUTO, description="the arithmetic: auto, float32, bfloat16 or int8")
+    worker_executor: ExecutorKind = Field(
+        ExecutorKind.AUTO,
+        description="what computes the steps: native (our own CPU kernels; the start is refused without them), torch, "
+        "or auto: native on a CPU where it can be had",
+    )
     worker_threads: int | None = Field(None, ge=1, description="CPU threads of a model step; default: physical cores")
     worker_kv_bytes: int = Field(
         2 * GIB, ge=1, description="memory for keys and values in all; less means fewer answers"

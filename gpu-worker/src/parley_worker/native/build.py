@@ -1,7 +1,7 @@
-"""Compiles the library, at `make setup` and wherever it is missing: `python -m parley_worker.native.build [FOLDER]`.
+"""Compiles the library, at `make setup` and wherever it is missing: `python -m parley_worker.native.build`.
 
 A library lies in a cache folder whose name says what it was made of: the sources, the flags and the compiler. An image
-has its libraries beside this file instead, where its build put them.
+has its libraries beside this file instead, where its own build puts them with the argument `packaged`.
 """
 
 from __future__ import annotations
@@ -115,10 +115,12 @@ def _digest(*parts: str) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Build what this machine can run; with a folder as the argument, all for its architecture, there."""
-    wanted, folder = (variants(), Path(arguments[0])) if arguments else (supported(), None)
+    """Build what this machine can run; with `packaged`, beside this file, all that its architecture has."""
+    packaged = list(arguments) == ["packaged"]
+    if arguments and not packaged:
+        sys.exit("usage: python -m parley_worker.native.build [packaged]")
     try:
-        build(wanted, folder)
+        build(variants() if packaged else supported(), PACKAGED if packaged else None)
     except NativeUnavailable as error:
         sys.exit(f"parley_worker.native: {error}")
 
