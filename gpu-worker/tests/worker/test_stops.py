@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from parley_kit.errors import BadInput
+from parley_kit.errors import BadInput, DeadlineExceeded
 from parley_proto.events.v1.events_pb2 import GenerationCancelled, GenerationFailed
 from parley_worker.backends.scripted import ScriptedBackend
 from parley_worker.core import Job
+from parley_worker.endings import EXPIRED
 from parley_worker.testing.backends import ProbedBackend, words
 from parley_worker.testing.platform import Platform
 
@@ -114,3 +115,17 @@ async def test_a_request_that_the_model_fails_on_is_a_failed_answer(
         event = await platform.end()
     assert isinstance(event, GenerationFailed)
     assert (event.failure.code, event.failure.message, event.text) == (code, message, words(0, tokens))
+
+
+async def test_a_deadline_that_the_engine_saw_first_ends_as_any_other(platform: Platform) -> None:
+    def passes(job: Job, made: int) -> None:
+        if made == 4:
+            raise DeadlineExceeded("the engine's words")
+
+    async with platform.worker(ProbedBackend(passes)):
+        await platform.ask()
+        event = await platform.end()
+    assert isinstance(event, GenerationFailed)
+    assert (event.failure.code, event.failure.message) == (EXPIRED.code, EXPIRED.message)
+    assert event.text == words(0, 4)
+    assert platform.owner.released == []

@@ -47,13 +47,14 @@ class Platform:
         self._requests: dict[str, Record] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, content: str = "hello", *, seconds: float = 60.0, **parameters: object) -> str:
+    async def ask(self, content: str = "hello", *, seconds: float = 60.0, user: str = "", **parameters: object) -> str:
         """A user's message, queued. Returns the generation's id."""
         generation_id = new_id()
         deadline = self.clock.now() + timedelta(seconds=seconds)
         request = events.InferenceRequested(
             generation_id=generation_id,
             conversation_id=new_id(),
+            user_id=user,
             messages=[events.PromptMessage(role=types.ROLE_USER, content=content)],
             parameters=types.GenerationParameters(**parameters),  # type: ignore[arg-type] # fields by name
         )
