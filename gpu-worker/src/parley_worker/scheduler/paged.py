@@ -202,4 +202,5 @@ def _append(sequence: Sequence, token: Drawn | None) -> Output:
     reason = FinishReason.LENGTH if len(sequence.tokens) >= sequence.limit else None
     if token.token_id in request.stop_ids:
         reason = FinishReason.STOP
-    return Output(request.id, token.token_id, reason, drawn=token, cached_tokens=cached)
+    told = token if token.logprob is not None else None
+    return Output(request.id, token.token_id, reason, drawn=told, cached_tokens=cached)
