@@ -1,0 +1,164 @@
+"""The client against an engine that says what a test wants, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from parley_kit.errors import DeadlineExceeded, Internal, ParleyError
+from parley_worker.backends.torch import Checkpoint, TorchBackend
+from parley_worker.config import EngineConfig
+from parley_worker.core import ChatMessage, FinishReason, Job
+from parley_worker.engine.client import EngineClient
+from parley_worker.engine.errors import DeadlinePassed, EngineDied, NonFiniteScores, RequestError
+from parley_worker.engine.messages import Ran
+from parley_worker.engine.process import EngineProcess
+from parley_worker.scheduler.request import Fault, Output, Request, Sampling
+from parley_worker.settings import BUNDLED_MODEL
+
+ENGINE = """
+import socket, sys
+from parley_worker.core import FinishReason
+from parley_worker.engine.channel import Channel
+from parley_worker.engine.messages import Abort, Add, Ran, Ready
+from parley_worker.scheduler.request import Fault, Output
+
+channel = Channel(socket.socket(fileno=int(sys.argv[1])))
+channel.send(Ready(4, 100))
+watcher = None
+while True:
+    for command in channel.receive(wait=True):
+        match command:
+            case Add(request) if request.id == "watcher":
+                watcher = request.id
+            case Add(request) if request.id == "hangs":
+                channel.send(Ran([Output(request.id, 1)], 0.25))
+            case Add(request) if request.id == "answer":
+                channel.send(Ran([Output(request.id, 1, cached_tokens=16), Output(request.id, 2)], 0.25))
+                channel.send(Ran([Output("other", 9), Output(request.id, 3, FinishReason.STOP)], 0.25))
+            case Add(request):
+                fault = Fault.DEADLINE if request.deadline == 12.5 and request.user == "sarah" else Fault.NOT_FINITE
+                channel.send(Ran([Output(request.id, 1), Output(request.id, None, error=fault)], 0.25))
+            case Abort(id):
+                channel.send(Ran([Output(watcher, len(id), FinishReason.STOP)], 0.25))
+            case _:
+                sys.exit()
+"""
+CONFIG = EngineConfig(BUNDLED_MODEL)
+
+
+async def spawn(config: EngineConfig) -> EngineProcess:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", ENGINE, str(theirs.fileno()), pass_fds=[theirs.fileno()]
+        )
+    return EngineProcess(process, *await asyncio.open_unix_connection(sock=ours))
+
+
+class Watch:
+    """An observer."""
+
+    def __init__(self) -> None:
+        self.steps: list[Ran] = []
+        self.dead = asyncio.Event()
+
+    def ran(self, step: Ran) -> None:
+        self.steps.append(step)
+
+    def died(self) -> None:
+        self.dead.set()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+async def client(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[EngineClient]:
+    monkeypatch.setattr(EngineProcess, "spawn", spawn)
+    async with EngineClient(CONFIG, observer=watch, restart_delay=0.01) as client:
+        yield client
+
+
+def request(name: str, user: str = "", deadline: float | None = None) -> Request:
+    sampling = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
+    return Request(name, (5,), 0, 10, frozenset(), sampling, user, deadline)
+
+
+async def collect(client: EngineClient, asked: Request) -> list[Output]:
+    return [output async for outputs in client.generate(asked) for output in outputs]
+
+
+async def test_tokens_come_in_order_to_whom_they_belong(client: EngineClient, watch: Watch) -> None:
+    assert (client.capacity, client.window) == (4, 100)
+    answer = await collect(client, request("answer"))
+    assert [output.token_id for output in answer] == [1, 2, 3]
+    assert [output.finish_reason for output in answer] == [None, None, FinishReason.STOP]
+    assert answer[0].cached_tokens == 16
+    assert [(len(step.outputs), step.seconds) for step in watch.steps] == [(2, 0.25), (2, 0.25)]
+
+
+async def test_what_came_while_nobody_read_comes_at_once(client: EngineClient) -> None:
+    async with aclosing(client.generate(request("answer"))) as answer:
+        first = await anext(answer)
+        await asyncio.gather(collect(client, request("fault-1")), return_exceptions=True)  # the engine is past it
+        assert len(first) >= 2
+        assert len(first) == 3 or [output.token_id for output in await anext(answer)] == [3]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "fault"),
+    [
+        (request("fault"), NonFiniteScores, Fault.NOT_FINITE),
+        (request("fault", "sarah", 12.5), DeadlinePassed, Fault.DEADLINE),
+    ],
+)
+async def test_a_fault_comes_after_the_tokens_before_it(
+    client: EngineClient, asked: Request, error: type[RequestError], fault: Fault
+) -> None:
+    async with aclosing(client.generate(asked)) as answer:
+        assert [output.token_id for output in await anext(answer)] == [1]
+        with pytest.raises(error) as caught:
+            await anext(answer)
+    assert caught.value.fault is fault
+    assert len(await collect(client, request("answer"))) == 3
+
+
+async def test_closing_the_iterator_aborts_and_only_then(client: EngineClient) -> None:
+    watcher = asyncio.create_task(collect(client, request("watcher")))
+    await collect(client, request("answer"))
+    async with aclosing(client.generate(request("hangs"))) as answer:
+        await anext(answer)
+    assert [output.token_id for output in await watcher] == [len("hangs")]
+
+
+async def test_the_death_of_the_engine_is_told_to_all(client: EngineClient, watch: Watch) -> None:
+    async with aclosing(client.generate(request("hangs"))) as answer:
+        await anext(answer)
+        pid = client.pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(EngineDied):
+            await anext(answer)
+    await asyncio.wait_for(watch.dead.wait(), 10)
+    await asyncio.wait_for(client.wait_ready(), 20)
+    assert len(await collect(client, request("answer"))) == 3
+
+
+@pytest.mark.parametrize(("user", "error"), [("sarah", DeadlineExceeded), ("", Internal)])
+async def test_a_job_brings_its_user_and_deadline_and_learns_what_went_wrong(
+    client: EngineClient, user: str, error: type[ParleyError]
+) -> None:
+    backend = TorchBackend(Checkpoint.read(CONFIG), client, "small")
+    job = Job("job", (ChatMessage("user", "hello"),), user=user, deadline=12.5)
+    with pytest.raises(error):
+        [chunk async for chunk in backend.generate(job)]
