@@ -88,6 +88,10 @@ class PagedCache:
         begin = sequence.computed
         return self._names(sequence)[begin // BLOCK_SIZE : blocks_for(begin + tokens)]
 
+    def has_room(self, sequence: Sequence) -> bool:
+        """Whether the next token of a sequence goes into a block that it has already."""
+        return sequence.computed < len(sequence.blocks) * BLOCK_SIZE
+
     def room(self, sequence: Sequence) -> int:
         """How many tokens more of a sequence there could be blocks for."""
         return (len(sequence.blocks) + self.pool.available) * BLOCK_SIZE - sequence.computed

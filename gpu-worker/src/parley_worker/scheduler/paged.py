@@ -139,13 +139,13 @@ class PagedScheduler:
         sequence = segment.sequence
         sequence.drawing -= segment.draws
         counting = _without_misses(segment.drafts, drawn)
+        if segment.drafts and self._proposer is not None:
+            self._proposer.observe(len(segment.drafts), len(counting) - 1)
         outputs: list[Output] = []
         for token in counting:
             outputs.append(_append(sequence, token))
             if outputs[-1].last:
                 break
-        if segment.drafts and self._proposer is not None:
-            self._proposer.observe(len(segment.drafts), len(counting) - 1)
         finite = not outputs or outputs[-1].error is None
         if segment.life == sequence.recomputed and finite:
             missed = len(drawn) - len(counting)

@@ -50,7 +50,9 @@ class Planner:
         for sequence in tuple(self._residents.running):
             if sequence.row == NOWHERE or sequence.pending != 1 or not can_go_on(sequence):
                 continue
-            if self._cache.room(sequence) or self._residents.make_room(sequence):
+            if self._cache.has_room(sequence):
+                chosen.append(sequence)
+            elif self._residents.make_room(sequence):
                 self._cache.grow(sequence, 1)
                 chosen.append(sequence)
         return chosen
@@ -132,16 +134,11 @@ def _launch(lengths: dict[Sequence, int], drafts: dict[Sequence, tuple[int, ...]
 
 
 def _segment(sequence: Sequence, length: int, drafts: tuple[int, ...]) -> Segment:
-    return Segment(
-        sequence=sequence,
-        start=sequence.computed,
-        length=length + len(drafts),
-        draws=1 + len(drafts) if length == sequence.pending else 0,
-        place=sequence.answered + sequence.drawing,
-        drafts=drafts,
-        source=sequence.source if sequence.drawing else KNOWN,
-        life=sequence.recomputed,
-    )
+    draws = 1 + len(drafts) if length == sequence.pending else 0
+    place = sequence.answered + sequence.drawing
+    source = sequence.source if sequence.drawing else KNOWN
+    computed, life = sequence.computed, sequence.recomputed
+    return Segment(sequence, computed, length + len(drafts), draws, place, drafts, source, life)
 
 
 def _number(segments: Iterable[Segment]) -> None:

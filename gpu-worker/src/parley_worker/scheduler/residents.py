@@ -29,6 +29,8 @@ class Residents:
         What the running still need for their own is not given away: a prompt that is begun goes on. A sequence that
         gave its blocks back would otherwise return at once, to give them back again.
         """
+        if len(self.running) >= self._capacity or not self.waiting:
+            return
         reserved = sum(max(0, self._wanted(sequence) - len(sequence.blocks)) for sequence in self.running)
         while len(self.running) < self._capacity and (head := self.waiting.head()) is not None:
             found, unheld = self._cache.match(head)

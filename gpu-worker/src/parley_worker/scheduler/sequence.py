@@ -13,8 +13,9 @@ NOWHERE = -1
 class Sequence:
     """What is known and computed of one request. Compared by identity.
 
-    limit: how many tokens it has at most, prompt and answer. tokens: those it has, always the same list. blocks: those
-    it holds, in order of position. digests: the names of its first full blocks. row: its place in the block tables,
+    limit: how many tokens it has at most, prompt and answer. prompt: how many of these are the
+    prompt, without what an earlier attempt answered. tokens: those it has, always the same list. blocks: those it
+    holds, in order of position. digests: the names of its first full blocks. row: its place in the block tables,
     NOWHERE while it waits. computed: the tokens that have their keys and values in the blocks, or will have when the
     steps in flight are done. published: its first blocks that are findable, or are not to be. drawing: the draws in
     flight; source: which draw of the latest step was its. cached: tokens that it found in the cache before it gave its
@@ -24,6 +25,7 @@ class Sequence:
     request: Request
     arrival: int
     limit: int
+    prompt: int = field(init=False)
     tokens: list[int] = field(default_factory=list)
     blocks: list[int] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
@@ -38,16 +40,12 @@ class Sequence:
 
     def __post_init__(self) -> None:
         self.tokens.extend(self.request.token_ids)
+        self.prompt = len(self.request.token_ids) - self.request.answered
 
     @property
     def pending(self) -> int:
         """How many tokens no step has taken yet, those in flight to be drawn included; 1 when it is decoding."""
         return len(self.tokens) + self.drawing - self.computed
-
-    @property
-    def prompt(self) -> int:
-        """How many of the tokens are the prompt, without what an earlier attempt answered."""
-        return len(self.request.token_ids) - self.request.answered
 
     @property
     def answered(self) -> int:
