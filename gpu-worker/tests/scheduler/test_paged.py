@@ -363,6 +363,18 @@ class TestPrefixes:
         assert advance_to_shape(scheduler) == {"a": 64}
         assert advance_to_shape(scheduler) == {"a": 48, "b": 7}
 
+    def test_who_is_in_the_middle_of_a_block_finishes_it_himself(self) -> None:
+        scheduler, model, prefix = PagedScheduler(64, 4, 512, step_tokens=8), BlockModel(64), tuple(range(16))
+        first, long = request("first", 200), request("long", (*prefix, *range(100)))
+        scheduler.add(first)
+        scheduler.add(long)
+        step = scheduler.schedule(0.0)
+        assert shape(step) == {"first": 4, "long": 4}
+        scheduler.update(step, model.run(step))
+        short = request("short", (*prefix, 1, 2))
+        scheduler.add(short)
+        assert drain(scheduler, model) == {each.id: answer(each, 4) for each in (first, long, short)}
+
     def test_without_sharing_everybody_computes_his_own(self) -> None:
         scheduler, prompt = PagedScheduler(32, 4, 256, step_tokens=128, share=False), tuple(range(40))
         scheduler.add(request("a", prompt, max_tokens=1))
@@ -424,6 +436,19 @@ class TestPreemption:
             outputs += update(scheduler, step)
         assert hits == 32
         assert all(output.cached_tokens == 0 for output in outputs)
+
+    def test_what_is_computed_again_is_found_again(self) -> None:
+        scheduler = PagedScheduler(6, 4, 96, step_tokens=128)
+        scheduler.add(request("a", 31, 40))
+        scheduler.add(request("b", 40, 10))
+        preemptions = 0
+        while not scheduler.idle:
+            step = scheduler.schedule(0.0)
+            preemptions += step.preemptions
+            update(scheduler, step)
+        assert preemptions == 1
+        scheduler.add(request("b", 40, 10))
+        assert scheduler.schedule(0.0).prefix_hits == 32
 
     def test_the_oldest_prompt_takes_blocks_from_those_that_decode(self) -> None:
         scheduler, model = PagedScheduler(8, 4, 128, step_tokens=17), BlockModel(8)

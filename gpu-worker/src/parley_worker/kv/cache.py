@@ -57,10 +57,7 @@ class PagedCache:
         One token at least is left to compute, as the scores that follow the last one are not in any cache.
         """
         found = unheld = 0
-        for name in self._names(sequence):
-            block = self.pool.find(name)
-            if block is None:
-                break
+        while (block := self._find(sequence, found)) is not None:
             found += 1
             unheld += not self.pool.is_held(block)
         return found, unheld
@@ -70,10 +67,7 @@ class PagedCache:
         begin = sequence.computed
         if begin % BLOCK_SIZE:
             return 0
-        for name in self._names(sequence)[begin // BLOCK_SIZE :]:
-            block = self.pool.find(name)
-            if block is None:
-                break
+        while (block := self._find(sequence, len(sequence.blocks))) is not None:
             self.pool.hold(block)
             self._append(sequence, block)
             sequence.computed += BLOCK_SIZE
@@ -85,8 +79,9 @@ class PagedCache:
 
     def next_names(self, sequence: Sequence, tokens: int = 1) -> list[bytes]:
         """The names of the blocks that the next `tokens` tokens of a sequence are in, as far as it could share them."""
-        begin = sequence.computed
-        return self._names(sequence)[begin // BLOCK_SIZE : blocks_for(begin + tokens)]
+        end = min(blocks_for(sequence.computed + tokens), self._shareable(sequence))
+        self._digests.extend(sequence.digests, sequence.tokens, end)
+        return sequence.digests[sequence.computed // BLOCK_SIZE : end]
 
     def has_room(self, sequence: Sequence) -> bool:
         """Whether the next token of a sequence goes into a block that it has already."""
@@ -118,10 +113,13 @@ class PagedCache:
         self.tables[sequence.row, len(sequence.blocks)] = block
         sequence.blocks.append(block)
 
-    def _names(self, sequence: Sequence) -> list[bytes]:
-        """The names of all blocks that a sequence may share before it has a token to compute."""
-        if not self._share:
-            return []
-        blocks = (len(sequence.tokens) - 1) // BLOCK_SIZE
-        self._digests.extend(sequence.digests, sequence.tokens, blocks)
-        return sequence.digests[:blocks]
+    def _find(self, sequence: Sequence, index: int) -> int | None:
+        """The block that others have computed for the `index`th of a sequence. It is named no sooner than asked for."""
+        if index >= self._shareable(sequence):
+            return None
+        self._digests.extend(sequence.digests, sequence.tokens, index + 1)
+        return self.pool.find(sequence.digests[index])
+
+    def _shareable(self, sequence: Sequence) -> int:
+        """How many blocks a sequence may find rather than compute."""
+        return (len(sequence.tokens) - 1) // BLOCK_SIZE if self._share else 0
