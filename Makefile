@@ -11,7 +11,7 @@ INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsu
 GATEWAYS ?= 1
 WORKERS ?= 1
 
-.PHONY: help setup run test unit cluster cluster-down chaos mutants bench lint types format proto settings model images clean
+.PHONY: help setup run test unit cluster cluster-down chaos mutants bench bench-engine soak lint types format proto settings model images clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -62,8 +62,17 @@ settings: setup ## write docs/settings.md anew
 model: setup ## train the bundled model anew (an hour on two cores)
 	$(BIN)/python gpu-worker/train train
 
+ENGINE := tests/bench/engine
+ENGINE_BENCHES := $(filter-out $(addprefix $(ENGINE)/,models.py peers.py soak.py chart.py),$(wildcard $(ENGINE)/*.py)) $(ENGINE)/chart.py
+
 bench: setup ## measure; numbers side by side in one run
-	@for script in tests/bench/*.py; do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
+	@for script in tests/bench/*.py $(ENGINE_BENCHES); do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
+
+bench-engine: setup ## the part of bench that puts the engine beside llama.cpp, transformers and the bandwidth limit
+	@for script in $(ENGINE_BENCHES); do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
+
+soak: setup ## ten thousand requests of all shapes through one engine; its memory (REQUESTS=n)
+	PYTHONPATH=tests $(BIN)/python $(ENGINE)/soak.py $(or $(REQUESTS),10000)
 
 chaos: setup ## break a cluster for SECONDS=600 (SEED=n) and check what its clients were told; the history is kept in build/chaos
 	PYTHONPATH=tests $(BIN)/python -m chaos --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(NEMESES),--nemeses $(NEMESES))
