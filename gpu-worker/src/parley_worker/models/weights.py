@@ -21,6 +21,7 @@ from parley_worker.models.quantized import quantize
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 _BLOCK_ELEMENTS = 1 << 22
+_QUANTIZED_AT_ONCE = 1 << 18
 
 Shape = tuple[int, ...]
 
@@ -44,6 +45,7 @@ class Weights:
     def __init__(self, folder: Path, dtype: torch.dtype, device: torch.device) -> None:
         """Raises CheckpointError for a file that is missing, damaged or pickled."""
         self._dtype, self._device = dtype, device
+        self._converted = torch.empty(0)
         self._listing, self._entries = _read_entries(folder)
 
     def __contains__(self, name: str) -> bool:
@@ -98,25 +100,37 @@ class Weights:
         outputs = sum(shape[0] for shape in shapes)
         codes = torch.empty(outputs, shapes[0][1], dtype=torch.int8, device=self._device)
         scales = torch.empty(outputs, device=self._device)
-        for rows, piece in _slices(chain.from_iterable(self.pieces(name, torch.float32) for name in names)):
+        pieces = chain.from_iterable(self.pieces(name, torch.float32) for name in names)
+        small = chain.from_iterable(
+            torch.split(piece, max(1, _QUANTIZED_AT_ONCE // piece.shape[1])) for piece in pieces
+        )
+        for rows, piece in _slices(small):
             codes[rows], scales[rows] = quantize(piece)
         return codes, scales
 
     def pieces(self, name: str, dtype: torch.dtype | None = None) -> Iterator[Tensor]:
         """The rows of a tensor in order, some at a time, as `dtype` or as the file has them; checked to be finite.
 
-        A piece may lie in the mapped file: it is to be copied before the next one is asked for.
+        A piece lies in the mapped file or in memory that the next one is written to: it is to be copied before that.
         """
         entry = self._entry(name)
         rows = max(1, _BLOCK_ELEMENTS * entry.shape[0] // math.prod(entry.shape))
         for begin in range(0, entry.shape[0], rows):
             with _mapped(entry.path, name) as source:
-                piece = source[begin : begin + rows].to(self._device, dtype or source.dtype)
+                piece = self._convert(source[begin : begin + rows], dtype or source.dtype)
             del source
             low, high = torch.aminmax(piece)
             if not torch.isfinite(low) or not torch.isfinite(high):
                 raise CheckpointError(f"{entry.path}: {name} holds values that are not finite")
             yield piece
+
+    def _convert(self, rows: Tensor, dtype: torch.dtype) -> Tensor:
+        if rows.dtype is dtype or self._device.type != "cpu":
+            return rows.to(self._device, dtype)
+        # Memory of this size that is given back and taken anew stays with the allocator, up to a fifth of the weights.
+        if self._converted.dtype is not dtype or len(self._converted) < rows.numel():
+            self._converted = torch.empty(max(_BLOCK_ELEMENTS, rows.numel()), dtype=dtype)
+        return self._converted[: rows.numel()].view(rows.shape).copy_(rows)
 
     def _copy(self, name: str, target: Tensor) -> None:
         # Converted first: a copy that converts and transposes at once takes twice the time.
