@@ -136,25 +136,26 @@ class PagedScheduler:
         self._cache.check_integrity(running)
 
     def _settle(self, segment: Segment, drawn: Ordered[Drawn | None]) -> list[Output]:
-        sequence = segment.sequence
-        sequence.drawing -= segment.draws
-        counting = _without_misses(segment.drafts, drawn)
-        if segment.drafts and self._proposer is not None:
-            self._proposer.observe(len(segment.drafts), len(counting) - 1)
-        outputs: list[Output] = []
-        for token in counting:
-            outputs.append(_append(sequence, token))
-            if outputs[-1].last:
-                break
-        finite = not outputs or outputs[-1].error is None
-        if segment.life == sequence.recomputed and finite:
-            missed = len(drawn) - len(counting)
+        sequence, start, length, draws, _, drafts, _, life = segment
+        sequence.drawing -= draws
+        if drafts:
+            drawn = _without_misses(drafts, drawn)
+            self._observe(len(drafts), len(drawn) - 1)
+        outputs = _append(sequence, drawn)
+        last = outputs[-1] if outputs and outputs[-1].last else None
+        finite = last is None or last.error is None
+        if life == sequence.recomputed and finite:
+            missed = draws - len(drawn)
             sequence.computed -= missed
-            self._cache.publish(sequence, min(segment.start + segment.length - missed, len(sequence.tokens)))
+            self._cache.publish(sequence, min(start + length - missed, len(sequence.tokens)))
         self._residents.waiting.charge(sequence.request.user, len(outputs))
-        if outputs and outputs[-1].last:
+        if last is not None:
             self._end(sequence, bar=not finite)
         return outputs
+
+    def _observe(self, proposed: int, accepted: int) -> None:
+        if self._proposer is not None:
+            self._proposer.observe(proposed, accepted)
 
     def _end(self, sequence: Sequence, *, bar: bool = False) -> None:
         sequence.over = True
@@ -193,14 +194,19 @@ def _without_misses(drafts: Ordered[int], drawn: Ordered[Drawn | None]) -> Order
     return drawn
 
 
-def _append(sequence: Sequence, token: Drawn | None) -> Output:
-    request = sequence.request
-    if token is None:
-        return Output(request.id, None, error=Fault.NOT_FINITE)
+def _append(sequence: Sequence, drawn: Ordered[Drawn | None]) -> list[Output]:
+    """Make tokens part of the answer, up to the one that ends it."""
+    request, tokens, outputs = sequence.request, sequence.tokens, list[Output]()
     cached = 0 if sequence.has_begun else sequence.cached
-    sequence.tokens.append(token.token_id)
-    reason = FinishReason.LENGTH if len(sequence.tokens) >= sequence.limit else None
-    if token.token_id in request.stop_ids:
-        reason = FinishReason.STOP
-    told = token if token.logprob is not None else None
-    return Output(request.id, token.token_id, reason, drawn=told, cached_tokens=cached)
+    for token in drawn:
+        if token is None:
+            return [*outputs, Output(request.id, None, error=Fault.NOT_FINITE)]
+        tokens.append(token.token_id)
+        reason = FinishReason.LENGTH if len(tokens) >= sequence.limit else None
+        if token.token_id in request.stop_ids:
+            reason = FinishReason.STOP
+        outputs.append(Output(request.id, token.token_id, reason, None, token, cached))
+        if reason is not None:
+            break
+        cached = 0
+    return outputs

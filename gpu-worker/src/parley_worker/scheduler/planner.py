@@ -25,8 +25,7 @@ class Planner:
         """The next step, which the sequences in it count as computed from now. `flying`: the names of a step before."""
         hits, preemptions = self._cache.hits, self._residents.preemptions
         decodes = self._plan_decodes()
-        if self._residents.preemptions == preemptions:
-            self._residents.admit()
+        self._residents.admit()
         prompts = self._plan_prompts(self._step_tokens - len(decodes), set(decodes), flying)
         decodes = [sequence for sequence in decodes if sequence.row != NOWHERE]
         drafts = self._plan_drafts(decodes, self._step_tokens - len(decodes) - sum(prompts.values()))
