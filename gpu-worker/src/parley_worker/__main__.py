@@ -10,7 +10,7 @@ import uvloop
 
 from parley_kit.settings import ConfigError, refuse_to_start
 from parley_worker.config import GIB, Dtype, EngineConfig, ExecutorKind
-from parley_worker.generate import generate_file
+from parley_worker.generate import generate_file, open_progress
 from parley_worker.settings import BUNDLED_MODEL
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -33,6 +33,7 @@ Threads = Annotated[
     int | None,
     typer.Option(envvar="PARLEY_WORKER_THREADS", min=1, help="CPU threads.", show_default="physical cores"),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on the terminal.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -60,10 +61,11 @@ def generate(
     kv_bytes: KvBytes = 2 * GIB,
     threads: Threads = None,
     executor: Executor = ExecutorKind.AUTO,
+    quiet: Quiet = False,
 ) -> None:
     """Answer a file of requests on the engine of the service.
 
-    A request that cannot be answered gets a line with an error.
+    A request that cannot be answered gets a line with an error. Where stderr is a terminal it shows how far it is.
 
     A model or a file that cannot be used: one line on stderr, exit code 2, before any work.
     """
@@ -76,7 +78,8 @@ def generate(
         executor=executor,
     )
     try:
-        uvloop.run(generate_file(config, source, target))
+        with open_progress(quiet=quiet) as progress:
+            uvloop.run(generate_file(config, source, target, progress))
     except OSError as error:
         refuse_to_start(ConfigError(f"{error.filename}: {error.strerror}"))
     except ValueError as error:

@@ -26,8 +26,11 @@ class SamplingParams:
     """How to choose tokens. None means: the checkpoint's generation_config, else the default named here.
 
     max_tokens: at least 1; None: to the end of the window. temperature 0 is greedy (default 1). top_p in 0..1 (default
-    off). top_k >= 0, 0 is off. seed: the same tokens whatever else is in the batch. stop: up to 8 strings, looked for
-    in the generated text alone. ignore_eos: go on after an end token, to max_tokens.
+    off). top_k >= 0, 0 is off. min_p in 0..1, 0 is off: the least probability, as a share of the best token's.
+    repetition_penalty is transformers', over prompt and answer; presence_penalty and frequency_penalty in -2..2 are
+    those of OpenAI's API, over the answer (default 0). seed: the same tokens whatever else is in the batch. stop: up to
+    8 strings, looked for in the generated text alone. ignore_eos: go on after an end token, to max_tokens. logprobs in
+    0..20: tell each token's log-probability and those of as many of the best tokens.
     """
 
     max_tokens: int | None = None
@@ -38,6 +41,10 @@ class SamplingParams:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     ignore_eos: bool = False
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logprobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +83,32 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token's log-probability by the model's own scores, before penalties, temperature and what else shapes a draw.
+
+    best: ids and log-probabilities of the likeliest tokens, best first, whether the token is one of them or not.
+    """
+
+    token_id: int
+    logprob: float
+    best: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer: text to append (may be empty) and the tokens behind it.
 
     The tokens of a chunk may be ahead of its text: text that could still turn into a stop string or that is half a
     code point is held back. The last chunk, and only it, has `finish_reason`. The first and the last have `usage`: the
-    counts up to there. A model behind somebody else's server may have neither token ids nor usage.
+    counts up to there. A model behind somebody else's server may have neither token ids nor usage. logprobs: one for
+    each of the tokens, if the request asks for them.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from transformers.generation import logits_process as oracle
 
-from parley_worker.engine.sampler import Plan, draw_tokens, nucleus, shortlist, whole
+from parley_worker.engine.sampler import Plan, nucleus, shortlist, whole
 from parley_worker.engine.sampler import group as groups
 from parley_worker.engine.sampler.blocks import best, highest, per_block
 from parley_worker.engine.sampler.randomness import uniform
 from parley_worker.scheduler.draw import Draw
-from parley_worker.scheduler.request import Drawn, Request, Sampling, Sequence
+from parley_worker.scheduler.paged import PagedScheduler
+from parley_worker.scheduler.request import Drawn, Request, Sampling
 
 Floats = NDArray[np.float64]
 
@@ -338,15 +339,26 @@ def test_extreme_penalties_make_no_score_infinite(value: float) -> None:
 
 
 def test_a_resumed_answer_is_penalized_as_the_one_before() -> None:
-    logits = torch.randn(1, 30, generator=torch.Generator().manual_seed(5))
     sampling = replace(PENALTIES, seed=9, presence_penalty=2.0, frequency_penalty=2.0)
-    running = Sequence(Request("r", tuple(HISTORY[:4]), 0, 100, frozenset(), sampling), arrival=0)
-    running.tokens.extend(HISTORY[4:])
-    resumed = Sequence(Request("r", tuple(HISTORY), 4, 100, frozenset(), sampling), arrival=0)
-    scores = [logits.clone(), logits.clone()]
-    assert draw_tokens([running], scores[0]) == draw_tokens([resumed], scores[1])
+    running = Request("r", tuple(HISTORY[:4]), 0, 100, frozenset(), sampling)
+    resumed = replace(running, token_ids=tuple(HISTORY), answered=4)
+    draws = [next_draw(running, HISTORY[4:]), next_draw(resumed, [])]
+    scores = torch.randn(1, 30, generator=torch.Generator().manual_seed(5)).repeat(2, 1)
+    unchanged = scores[0].clone()
+    first, second = Plan.of(draws, 30, CPU).sample(scores).read()
+    assert first == second
     assert torch.equal(*scores)
-    assert not torch.equal(scores[0], logits)
+    assert not torch.equal(scores[0], unchanged)
+
+
+def next_draw(request: Request, answer: list[int]) -> Draw:
+    """The draw that follows when the tokens of `answer` were drawn."""
+    scheduler = PagedScheduler(blocks=8, capacity=2, window=64, step_tokens=64)
+    scheduler.add(request)
+    for token in answer:
+        scheduler.update(scheduler.schedule(0.0), [Drawn(token)])
+    (found,) = scheduler.schedule(0.0).draws
+    return found
 
 
 @pytest.mark.parametrize("sampling", [GREEDY, PLAIN, PENALTIES, replace(PENALTIES, top_k=3, temperature=0.3)])
@@ -371,6 +383,12 @@ def test_logprobs_of_a_small_vocabulary_are_all_there_are() -> None:
     assert drawn
     assert [token for token, _ in drawn.best] == list(range(6))
     assert sum(math.exp(value) for _, value in drawn.best) == pytest.approx(1.0)
+
+
+def test_logprobs_are_numbers_even_where_scores_are_far_apart() -> None:
+    (drawn,) = sample([draw(replace(GREEDY, logprobs=20))], torch.tensor([[3e38, -3e38, 0.0]]))
+    assert drawn
+    assert all(math.isfinite(value) for _, value in drawn.best)
 
 
 def test_lists_of_tokens_may_grow_once_the_plan_is_made() -> None:

@@ -8,6 +8,7 @@ from parley_kit.errors import BadInput
 from parley_worker.core import SamplingParams
 
 MAX_STOPS = 8
+MAX_LOGPROBS = 20
 
 
 def check_params(params: SamplingParams) -> None:
@@ -18,6 +19,10 @@ def check_params(params: SamplingParams) -> None:
     _require(params.top_k is None or params.top_k >= 0, "top_k", "must be 0 (off) or more")
     penalty = params.repetition_penalty
     _require(_within(penalty, sys.float_info.min, sys.float_info.max), "repetition_penalty", "must be a number over 0")
+    _require(_within(params.min_p, 0.0, 1.0), "min_p", "must be from 0 to 1")
+    for field in ("presence_penalty", "frequency_penalty"):
+        _require(_within(getattr(params, field), -2.0, 2.0), field, "must be from -2 to 2")
+    _require(_within(params.logprobs, 0, MAX_LOGPROBS), "logprobs", f"must be from 0 to {MAX_LOGPROBS}")
     _require(len(params.stop) <= MAX_STOPS, "stop", f"must be at most {MAX_STOPS} strings")
     _require(all(params.stop), "stop", "must not hold an empty string")
 

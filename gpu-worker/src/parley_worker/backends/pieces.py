@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from parley_worker.core import Chunk, FinishReason, Usage
+from parley_worker.core import Chunk, FinishReason, TokenLogprob, Usage
 from parley_worker.scheduler.request import Output, Request
 from parley_worker.text.answer import AnswerText
 
@@ -24,14 +24,16 @@ class Pieces:
         if self._cached is None:  # of a resumed answer the cache may have had more than the prompt
             self._cached = min(outputs[0].cached_tokens, self._prompt_tokens)
         token_ids: list[int] = []
+        logprobs: list[TokenLogprob] = []
         for output in outputs:
+            logprobs.extend(_logprobs(output))
             if reason := self._push(output, token_ids):
                 self._pending += self._text.flush()
                 break
         self._answered += len(token_ids)
         usage = Usage(self._prompt_tokens, self._answered, self._cached) if first or reason else None
         text, self._pending = self._pending, ""
-        return Chunk(text, tuple(token_ids), reason, usage)
+        return Chunk(text, tuple(token_ids), reason, usage, tuple(logprobs))
 
     def _push(self, output: Output, token_ids: list[int]) -> FinishReason | None:
         if output.token_id is None:
@@ -40,3 +42,8 @@ class Pieces:
         if output.token_id not in self._request.stop_ids:
             self._pending += self._text.push(output.token_id)
         return FinishReason.STOP if self._text.stopped else output.finish_reason
+
+
+def _logprobs(output: Output) -> Iterator[TokenLogprob]:
+    if output.drawn is not None and output.drawn.logprob is not None:
+        yield TokenLogprob(output.drawn.token_id, output.drawn.logprob, output.drawn.best)

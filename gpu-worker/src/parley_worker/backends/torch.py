@@ -203,4 +203,8 @@ def _sampling(params: SamplingParams, defaults: GenerationDefaults) -> Sampling:
         top_p=decided(params.top_p, defaults.top_p),
         repetition_penalty=decided(params.repetition_penalty, defaults.repetition_penalty),
         seed=secrets.randbits(63) if params.seed is None else params.seed,
+        min_p=decided(params.min_p, defaults.min_p),
+        presence_penalty=params.presence_penalty or 0.0,
+        frequency_penalty=params.frequency_penalty or 0.0,
+        logprobs=params.logprobs,
     )

@@ -12,7 +12,6 @@ from parley_worker.models.files import JsonFile, read_optional_json
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "num_beams": (1,),
     "num_beam_groups": (1,),
-    "min_p": (0,),
     "typical_p": (1,),
     "epsilon_cutoff": (0,),
     "eta_cutoff": (0,),
@@ -46,6 +45,7 @@ class GenerationDefaults:
     repetition_penalty: float = 1.0
     max_tokens: int | None = None
     eos_ids: frozenset[int] = frozenset()
+    min_p: float = 0.0
 
 
 def read_generation_defaults(folder: Path, config_eos: frozenset[int]) -> GenerationDefaults:
@@ -61,6 +61,7 @@ def read_generation_defaults(folder: Path, config_eos: frozenset[int]) -> Genera
         repetition_penalty=raw.number("repetition_penalty", 1.0),
         max_tokens=None if raw.get("max_new_tokens") is None else raw.integer("max_new_tokens"),
         eos_ids=raw.token_ids("eos_token_id") or config_eos,
+        min_p=_in_range(raw, "min_p", 0, 1, 0.0),
     )
 
 

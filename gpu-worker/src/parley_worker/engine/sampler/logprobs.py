@@ -15,6 +15,8 @@ from parley_worker.scheduler.draw import Draw
 
 MOST = 20
 """How many of the best tokens can be told."""
+# Scores may lie further apart than a float32 tells.
+_LEAST = torch.finfo(torch.float32).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class LogProbs:
     def chosen(self, tokens: Tensor) -> Tensor:
         """Of the token that each row drew [L]."""
         drawn = self.scores.gather(-1, tokens[self.rows].unsqueeze(-1))
-        return (drawn - self.scores.gather(-1, self.ids[:, :1]) + self.best[:, :1]).squeeze(-1)
+        return (drawn - self.scores.gather(-1, self.ids[:, :1]) + self.best[:, :1]).clamp(min=_LEAST).squeeze(-1)
 
 
 def rows_with_logprobs(draws: Ordered[Draw], device: torch.device) -> Tensor | None:
@@ -56,4 +58,4 @@ def _best(scores: Tensor) -> tuple[Tensor, Tensor]:
     rows = torch.arange(len(scores), device=scores.device)
     top, ids = best(scores, maxima, rows, min(MOST, scores.shape[-1]))
     greedy = highest(scores, maxima).unsqueeze(-1)
-    return top - top[:, :1] + scores.log_softmax(dim=-1).gather(-1, greedy), ids
+    return (top - top[:, :1] + scores.log_softmax(dim=-1).gather(-1, greedy)).clamp(min=_LEAST), ids

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# The integers behind positive float32 have their order; without the last 16 bits they number the bins of a histogram.
-_BIN_BITS = 16
+# The integers behind positive float32 have their order; without the last 18 bits they number the bins of a histogram.
+_BIN_BITS = 18
 _BINS = (0x3F800000 >> _BIN_BITS) + 1
 
 
