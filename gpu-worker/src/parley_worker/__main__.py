@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from parley_kit.settings import ConfigError, refuse_to_start
-from parley_worker.config import GIB, Dtype, EngineConfig, ExecutorKind
+from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, GIB, Dtype, EngineConfig, ExecutorKind
 from parley_worker.generate import generate_file, open_progress
 from parley_worker.settings import BUNDLED_MODEL
 
@@ -25,13 +25,21 @@ Input = Annotated[
     Path, typer.Option("--input", help="JSON lines, each with id and one of prompt, prompt_ids, messages.")
 ]
 Output = Annotated[Path, typer.Option("--output", help="Where the answers go, a JSON line each, in any order.")]
-Capacity = Annotated[int, typer.Option(envvar="PARLEY_WORKER_CAPACITY", min=1, help="Answers at once.")]
+Capacity = Annotated[
+    int | None,
+    typer.Option(
+        envvar="PARLEY_WORKER_CAPACITY",
+        min=1,
+        help="Answers at once.",
+        show_default=f"{CPU_CAPACITY}, on CUDA {CUDA_CAPACITY}",
+    ),
+]
 KvBytes = Annotated[int, typer.Option(envvar="PARLEY_WORKER_KV_BYTES", min=1, help="Memory for keys and values.")]
 Arithmetic = Annotated[Dtype, typer.Option(envvar="PARLEY_WORKER_DTYPE", help="The arithmetic.")]
 Executor = Annotated[ExecutorKind, typer.Option(envvar="PARLEY_WORKER_EXECUTOR", help="What computes the steps.")]
 Threads = Annotated[
     int | None,
-    typer.Option(envvar="PARLEY_WORKER_THREADS", min=1, help="CPU threads.", show_default="physical cores"),
+    typer.Option(envvar="PARLEY_WORKER_THREADS", min=1, help="CPU threads.", show_default="measured"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress on the terminal.")]
 
@@ -57,7 +65,7 @@ def generate(
     target: Output,
     model: Model = None,
     dtype: Arithmetic = Dtype.AUTO,
-    capacity: Capacity = 16,
+    capacity: Capacity = None,
     kv_bytes: KvBytes = 2 * GIB,
     threads: Threads = None,
     executor: Executor = ExecutorKind.AUTO,

@@ -18,7 +18,7 @@ from parley_worker.backends.base import Backend
 from parley_worker.backends.openai.config import OpenAiConfig
 from parley_worker.backends.scripted import ScriptedBackend
 from parley_worker.config import EngineConfig
-from parley_worker.settings import BackendKind, WorkerSettings
+from parley_worker.settings import OPENAI_CAPACITY, SCRIPTED_CAPACITY, BackendKind, WorkerSettings
 from parley_worker.worker import Worker
 
 
@@ -44,9 +44,8 @@ async def open_backend(settings: WorkerSettings, clock: Clock) -> AsyncIterator[
     """The backend that the settings name. Raises ConfigError when it cannot be had."""
     match settings.worker_backend:
         case BackendKind.SCRIPTED:
-            yield ScriptedBackend(
-                settings.scripted_interval_ms, settings.capacity, name=settings.model_name, clock=clock
-            )
+            capacity = settings.worker_capacity or SCRIPTED_CAPACITY
+            yield ScriptedBackend(settings.scripted_interval_ms, capacity, name=settings.model_name, clock=clock)
         case BackendKind.TORCH:
             async with _open_torch(settings) as backend:
                 yield backend
@@ -62,10 +61,11 @@ async def _open_torch(settings: WorkerSettings) -> AsyncIterator[Backend]:
     config = EngineConfig(
         settings.model_folder,
         dtype=settings.worker_dtype,
-        capacity=settings.capacity,
+        capacity=settings.worker_capacity,
         kv_bytes=settings.worker_kv_bytes,
         threads=settings.worker_threads,
         executor=settings.worker_executor,
+        speculation=settings.worker_speculation,
     )
     async with AsyncExitStack() as stack:
         try:
@@ -88,7 +88,7 @@ async def _open_openai(settings: WorkerSettings, clock: Clock) -> AsyncIterator[
         name=settings.worker_model_name,
         dialect=settings.openai_dialect,
         context_length=settings.openai_context_length,
-        capacity=settings.capacity,
+        capacity=settings.worker_capacity or OPENAI_CAPACITY,
         connect_seconds=settings.openai_connect_seconds,
         silence_seconds=settings.openai_silence_seconds,
         patience_seconds=settings.openai_patience_seconds,

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 GIB = 1024**3
+CPU_CAPACITY, CUDA_CAPACITY = 16, 256
 
 
 class Dtype(StrEnum):
@@ -34,18 +35,20 @@ class ExecutorKind(StrEnum):
 class EngineConfig:
     """How to serve the checkpoint in `model`.
 
-    capacity: answers made at once, fewer where kv_bytes holds fewer whole windows. kv_bytes: the memory of the KV cache
-    in all. step_tokens: how many tokens one step computes at most, so that a long prompt does not stall the answers of
-    others. threads: CPU threads of a step; None: one for each physical core, and one alone for a small model.
+    capacity: answers made at once; None: 16 on a CPU, 256 on CUDA. kv_bytes: the memory of the KV cache in all.
+    step_tokens: how many tokens one step computes at most, so that a long prompt does not stall the answers of others;
+    None: as many as take a tenth of a second. threads: CPU threads of a step; None: as many as make it faster.
+    speculation: whether answers may be drafted from what was said before, which changes their speed alone.
     start_timeout in seconds.
     """
 
     model: Path
     dtype: Dtype = Dtype.AUTO
     device: str = "auto"
-    capacity: int = 16
+    capacity: int | None = None
     kv_bytes: int = 2 * GIB
-    step_tokens: int = 512
+    step_tokens: int | None = None
     threads: int | None = None
     start_timeout: float = 300.0
     executor: ExecutorKind = ExecutorKind.AUTO
+    speculation: bool = True

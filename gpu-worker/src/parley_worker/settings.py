@@ -9,10 +9,9 @@ from pydantic import Field, SecretStr
 
 from parley_kit.tls import TlsSettings
 from parley_worker.backends.openai.dialects import Dialect
-from parley_worker.config import GIB, Dtype, ExecutorKind
+from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, GIB, Dtype, ExecutorKind
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled" / "parley-small"
-TORCH_CAPACITY = 8
 OPENAI_CAPACITY = 32
 SCRIPTED_CAPACITY = 256
 SCRIPTED_NAME = "scripted"
@@ -22,13 +21,6 @@ class BackendKind(StrEnum):
     TORCH = "torch"
     SCRIPTED = "scripted"
     OPENAI = "openai"
-
-
-_CAPACITIES = {
-    BackendKind.TORCH: TORCH_CAPACITY,
-    BackendKind.SCRIPTED: SCRIPTED_CAPACITY,
-    BackendKind.OPENAI: OPENAI_CAPACITY,
-}
 
 
 class WorkerSettings(TlsSettings):
@@ -43,8 +35,8 @@ class WorkerSettings(TlsSettings):
         None,
         ge=1,
         le=4096,
-        description=f"answers at once; default {TORCH_CAPACITY}, openai {OPENAI_CAPACITY}, scripted "
-        f"{SCRIPTED_CAPACITY}",
+        description=f"answers at once; default {CPU_CAPACITY}, on CUDA {CUDA_CAPACITY}, openai {OPENAI_CAPACITY}, "
+        f"scripted {SCRIPTED_CAPACITY}",
     )
     worker_dtype: Dtype = Field(Dtype.AUTO, description="the arithmetic: auto, float32, bfloat16 or int8")
     worker_executor: ExecutorKind = Field(
@@ -52,9 +44,12 @@ class WorkerSettings(TlsSettings):
         description="what computes the steps: native (our own CPU kernels; the start is refused without them), torch, "
         "or auto: native on a CPU where it can be had",
     )
-    worker_threads: int | None = Field(None, ge=1, description="CPU threads of a model step; default: physical cores")
+    worker_threads: int | None = Field(None, ge=1, description="CPU threads of a model step; default: measured")
     worker_kv_bytes: int = Field(
         2 * GIB, ge=1, description="memory for keys and values in all; less means fewer answers"
+    )
+    worker_speculation: bool = Field(
+        True, description="draft answers from what was said before, where that pays; changes their speed alone"
     )
     scripted_interval_ms: float = Field(20.0, ge=0, description="milliseconds between the scripted backend's tokens")
     openai_url: str | None = Field(
@@ -93,8 +88,3 @@ class WorkerSettings(TlsSettings):
         if self.worker_model_name is not None:
             return self.worker_model_name
         return SCRIPTED_NAME if self.worker_backend is BackendKind.SCRIPTED else self.model_folder.resolve().name
-
-    @property
-    def capacity(self) -> int:
-        """Answers made at once."""
-        return self.worker_capacity or _CAPACITIES[self.worker_backend]

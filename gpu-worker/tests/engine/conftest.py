@@ -13,10 +13,11 @@ import torch
 
 from parley_worker.core import FinishReason
 from parley_worker.engine.runner import Runner
+from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models.decoder import Decoder
 from parley_worker.models.loader import load_model
+from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Request
-from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.testing.checkpoints import write_checkpoint
 from parley_worker.testing.oracle import Oracle
 
@@ -81,29 +82,32 @@ def drive() -> Drive:
         folder: Path,
         arrivals: Mapping[int, list[Request]],
         *,
-        slots: int = 8,
+        capacity: int = 8,
         window: int = 160,
         budget: int = 512,
+        blocks: int = 80,
         dtype: torch.dtype = torch.float32,
         spoil: Callable[[Decoder], None] = lambda model: None,
     ) -> Answers:
-        scheduler = Scheduler(slots, window, budget)
         model = load_model(folder, dtype, torch.device("cpu"))
         spoil(model)
-        runner = Runner(model, slots, window)
+        shares = not model.config.needs_lengths
+        scheduler = PagedScheduler(blocks, capacity, window, budget, share=shares)
+        runner = Runner(TorchExecutor(model, blocks))
         answers: Answers = {}
         step_number = 0
         while step_number <= max(arrivals) or not scheduler.idle:
             for request in arrivals.get(step_number, []):
                 scheduler.add(request)
-            step = scheduler.schedule()
-            for output in scheduler.update(step, runner.run(step)):
+            step = scheduler.schedule(0.0)
+            for output in scheduler.update(step, runner.launch(step).read()):
                 tokens = answers.get(output.id, ([], None))[0]
                 answers[output.id] = (
                     tokens + ([] if output.token_id is None else [output.token_id]),
                     output.finish_reason,
                 )
             step_number += 1
+        scheduler.check_integrity()
         return answers
 
     return run

@@ -58,9 +58,9 @@ def test_every_answer_of_a_mixed_batch_is_that_of_generate(
 ) -> None:
     folder = new_checkpoint(**SHAPES[shape])
     requests = make_requests(10)
-    # More requests than slots, arriving in waves, with prompts cut into pieces by a small budget.
+    # More requests than run at once, arriving in waves, with prompts cut into pieces by a small budget.
     arrivals = {0: requests[:3], 2: requests[3:4], 5: requests[4:8], 30: requests[8:]}
-    answers = drive(folder, arrivals, slots=4, budget=24)
+    answers = drive(folder, arrivals, capacity=4, budget=24)
     oracle = new_oracle(folder)
     for request in requests:
         assert answers[request.id] == (oracle.answer(request.token_ids, request.max_tokens), FinishReason.LENGTH)
@@ -112,7 +112,7 @@ def test_scores_that_are_not_finite_fail_their_request_alone(
 
     bad = Request("bad", (1, 2, poison, *range(60)), 0, 30, frozenset(), GREEDY)
     first = [bad, long] if poisoned_at == 0 else [long, bad]
-    answers = drive(folder, {0: first, 1: [short]}, slots=2, budget=40, spoil=spoil)
+    answers = drive(folder, {0: first, 1: [short]}, capacity=2, budget=40, spoil=spoil)
     assert answers.pop("bad") == ([], None)
     assert {name: tokens for name, (tokens, _) in answers.items()} == expected
 

@@ -37,7 +37,7 @@ def make_requests(count: int = 6) -> list[Request]:
 def assert_equal(folder: Path, drive: Any, oracle: Any) -> None:
     """Requests in waves, more than there are slots, with prompts cut into pieces; and some of them alone."""
     requests = make_requests()
-    answers = drive(folder, {0: requests[:2], 3: requests[2:4], 20: requests[4:]}, slots=3, budget=24)
+    answers = drive(folder, {0: requests[:2], 3: requests[2:4], 20: requests[4:]}, capacity=3, budget=24)
     expected = {r.id: (oracle.answer(r.token_ids, r.max_tokens), FinishReason.LENGTH) for r in requests}
     assert answers == expected
     for request in requests[:2]:
@@ -126,7 +126,7 @@ def test_what_slid_out_of_the_window_never_reaches_the_slots_next_sequence(
 
     bad = Request("bad", (1, 2, poison, *range(60)), 0, 3, frozenset(), GREEDY)
     first = [bad, long] if poisoned_at == 0 else [long, bad]
-    answers = drive(folder, {0: first, 1: [short]}, slots=2, budget=8, spoil=spoil)
+    answers = drive(folder, {0: first, 1: [short]}, capacity=2, budget=8, spoil=spoil)
     assert len(answers.pop("bad")[0]) == 3
     assert {name: tokens for name, (tokens, _) in answers.items()} == expected
 

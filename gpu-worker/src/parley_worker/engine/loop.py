@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from typing import NamedTuple
 
 from parley_worker.engine.channel import Channel
 from parley_worker.engine.messages import Abort, Add, Ran
-from parley_worker.engine.runner import Runner
-from parley_worker.scheduler.scheduler import Scheduler
+from parley_worker.engine.opening import Engine
+from parley_worker.engine.runner import Launched
+from parley_worker.scheduler.plan import Step
+
+
+class Flight(NamedTuple):
+    """A step that was launched and is not read yet."""
+
+    step: Step
+    launched: Launched
 
 
 class Loop:
-    """Runs steps while there is work, and sleeps on the channel while there is none."""
+    """Runs steps while there is work, and sleeps on the channel while there is none.
 
-    def __init__(self, channel: Channel, scheduler: Scheduler, runner: Runner) -> None:
-        self._channel, self._scheduler, self._runner = channel, scheduler, runner
+    With a runner that looks ahead, a step is scheduled and launched while the one before it is computed.
+    """
+
+    def __init__(self, channel: Channel, engine: Engine) -> None:
+        self._channel = channel
+        self._scheduler, self._runner, self._proposer = engine.scheduler, engine.runner, engine.proposer
+        self._flights: deque[Flight] = deque()
+        self._began = 0.0
 
     def run(self) -> None:
-        """Return when the client says stop, or is gone."""
+        """Return when the client says stop, or is gone. IntegrityError: the books of the cache do not add up."""
         try:
             while self._take_commands():
                 self._step()
@@ -25,7 +41,10 @@ class Loop:
             return
 
     def _take_commands(self) -> bool:
-        for command in self._channel.receive(wait=self._scheduler.idle):
+        idle = self._scheduler.idle
+        if idle:
+            self._scheduler.check_integrity()
+        for command in self._channel.receive(wait=idle):
             match command:
                 case Add(request):
                     self._scheduler.add(request)
@@ -36,7 +55,23 @@ class Loop:
         return True
 
     def _step(self) -> None:
-        began = time.perf_counter()
-        step = self._scheduler.schedule()
-        outputs = self._scheduler.update(step, self._runner.run(step))
-        self._channel.send(Ran(outputs, time.perf_counter() - began))
+        if not self._flights:
+            self._began = time.perf_counter()
+        elif self._scheduler.needs_tokens:
+            self._finish()
+        step = self._scheduler.schedule(time.monotonic())
+        self._flights.append(Flight(step, self._runner.launch(step)))
+        # Behind an empty step there is no work to do while the one before it is awaited.
+        ahead = 1 if self._runner.looks_ahead and step.rows else 0
+        while len(self._flights) > ahead:
+            self._finish()
+
+    def _finish(self) -> None:
+        step, launched = self._flights.popleft()
+        outputs = self._scheduler.update(step, launched.read())
+        now = time.perf_counter()
+        seconds, self._began = now - self._began, now
+        stats = self._scheduler.stats
+        if self._proposer and stats:
+            self._proposer.timed(stats, seconds)
+        self._channel.send(Ran(outputs, seconds, stats))

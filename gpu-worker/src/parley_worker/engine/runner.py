@@ -1,57 +1,44 @@
-"""Runs steps on the model. Tensors begin here."""
+"""Runs steps: arrays to an executor, scores to tokens. Tensors begin here."""
 
 from __future__ import annotations
 
-from itertools import accumulate, chain
+from typing import Protocol
 
 import torch
 
-from parley_worker.engine.cache import SlotAttention, SlotCache
-from parley_worker.engine.sampler import draw_tokens
-from parley_worker.models.decoder import Decoder
-from parley_worker.scheduler.step import Segment, Step
+from parley_worker.engine.executor import Executor
+from parley_worker.engine.sampler import Plan, Sampled
+from parley_worker.scheduler.assembly import make_batch
+from parley_worker.scheduler.plan import Step
+from parley_worker.scheduler.request import Drawn
+
+
+class Launched(Protocol):
+    """A step under way, or done."""
+
+    def read(self) -> list[Drawn | None]:
+        """What was drawn for `Step.draws`, in that order; None where the scores were not finite. Waits for it."""
+        ...
+
+
+class StepRunner(Protocol):
+    """looks_ahead: the next step may be launched before this one was read, and name its draws as tokens."""
+
+    looks_ahead: bool
+
+    def launch(self, step: Step) -> Launched: ...
 
 
 class Runner:
-    """A model with its cache of `slots` windows of `window` tokens."""
+    """The runner of an executor that computes while it is called."""
 
-    def __init__(self, model: Decoder, slots: int, window: int) -> None:
-        self._model = model
-        self._cache = SlotCache(model, slots, window)
+    looks_ahead = False
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
 
     @torch.inference_mode()
-    def run(self, step: Step) -> list[int | None]:
-        """Compute a step: the tokens of `step.drawing` in that order, None where the scores were not finite."""
-        for edit in step.edits:
-            self._cache.edit(edit)
-        if not step.segments:
-            return []
-        tokens = self._tensor(chain.from_iterable(map(_tokens, step.segments)))
-        positions = self._tensor(chain.from_iterable(map(_positions, step.segments)))
-        attention = SlotAttention(self._cache, step.segments, positions)
-        lengths = None
-        if self._model.needs_lengths:
-            lengths = self._tensor(chain.from_iterable(map(_lengths, step.segments)))
-        hidden = self._model.forward(tokens, positions, attention, lengths)
-        ends = accumulate(segment.length for segment in step.segments)
-        rows = [end - 1 for end, segment in zip(ends, step.segments, strict=True) if segment.draws]
-        logits = self._model.logits(hidden if len(rows) == len(hidden) else hidden[rows])
-        return draw_tokens([segment.sequence for segment in step.drawing], logits)
-
-    def _tensor(self, values: chain[int]) -> torch.Tensor:
-        return torch.tensor(list(values), dtype=torch.long, device=self._model.device)
-
-
-def _tokens(segment: Segment) -> list[int]:
-    return segment.sequence.tokens[segment.start : segment.start + segment.length]
-
-
-def _positions(segment: Segment) -> range:
-    return range(segment.start, segment.start + segment.length)
-
-
-def _lengths(segment: Segment) -> list[int]:
-    """See `Decoder.forward`: a prompt counts as a whole, whatever chunks it comes in."""
-    request = segment.sequence.request
-    prompt = len(request.token_ids) - request.answered
-    return [max(prompt, position + 1) for position in _positions(segment)]
+    def launch(self, step: Step) -> Sampled:
+        """See `StepRunner`."""
+        scores = self._executor.execute(make_batch(step))
+        return Plan.of(step.draws, scores.shape[-1], scores.device).sample(scores)

@@ -35,7 +35,7 @@ class TorchExecutor:
         model = self._model
         if not len(batch.tokens):
             return torch.empty(0, model.config.vocab_size, device=model.device)
-        lengths = self._tensor(batch.lengths) if model.needs_lengths else None
+        lengths = self._tensor(batch.lengths) if model.config.needs_lengths else None
         self._attention.prepare(batch)
         hidden = model.forward(self._tensor(batch.tokens), self._tensor(batch.positions), self._attention, lengths)
         return model.logits(hidden[self._tensor(batch.draws)])

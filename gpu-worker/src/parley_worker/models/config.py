@@ -80,6 +80,11 @@ class ModelConfig:
         mlp = 3 * self.hidden_size * self.intermediate_size
         return self.layers * (attention + mlp) + self.vocab_size * self.hidden_size
 
+    @property
+    def needs_lengths(self) -> bool:
+        """Whether keys depend on how long their prompt is: the rotations of dynamic rope grow with it."""
+        return self.rope.kind == "dynamic"
+
     def kv_bytes_per_token(self, item_bytes: int) -> int:
         """Bytes that the keys and values of one token take over all layers."""
         return 2 * self.layers * self.kv_heads * self.head_dim * item_bytes

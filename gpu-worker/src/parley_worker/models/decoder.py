@@ -93,15 +93,10 @@ class Decoder:
     def device(self) -> torch.device:
         return self.weights.embedding.device
 
-    @property
-    def needs_lengths(self) -> bool:
-        """Whether `forward` asks for the lengths of the sequences: the rotations of dynamic rope grow with them."""
-        return self.config.rope.kind == "dynamic"
-
     def forward(self, tokens: Tensor, positions: Tensor, attention: Attention, lengths: Tensor | None = None) -> Tensor:
         """tokens and positions [rows] -> hidden states [rows, hidden_size].
 
-        lengths [rows], for a model that `needs_lengths`: how long the sequence was when transformers would have
+        lengths [rows], for a model whose config `needs_lengths`: how long the sequence was when transformers would have
         computed the row, which is the whole prompt for all of its rows, and the position + 1 for those of the answer.
         """
         rows = self.weights.embedding.index_select(0, tokens).to(self.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from parley_worker.core import FinishReason
@@ -78,30 +78,3 @@ class Output:
     @property
     def last(self) -> bool:
         return self.finish_reason is not None or self.error is not None
-
-
-@dataclass(slots=True)
-class Sequence:
-    """A request in flight. The first `computed` tokens have their keys and values in the cache.
-
-    proven: the scores that followed from all of these were finite.
-    """
-
-    request: Request
-    arrival: int
-    tokens: list[int] = field(default_factory=list)
-    computed: int = 0
-    proven: bool = False
-
-    def __post_init__(self) -> None:
-        self.tokens.extend(self.request.token_ids)
-
-    @property
-    def pending(self) -> int:
-        """How many tokens the model has not seen; 1 when the sequence is decoding."""
-        return len(self.tokens) - self.computed
-
-    @property
-    def answered(self) -> int:
-        """The length of the answer, which is also the index of its next token."""
-        return len(self.tokens) - len(self.request.token_ids) + self.request.answered

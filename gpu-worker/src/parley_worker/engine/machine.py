@@ -1,4 +1,4 @@
-"""What a configuration comes to on this machine: arithmetic, device, threads, slots."""
+"""What this machine has, and what a configuration comes to on it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import torch
 
 from parley_worker.config import Dtype, EngineConfig
 from parley_worker.engine.errors import EngineConfigError
-from parley_worker.models.config import ModelConfig
-
-_SMALL_PARAMETERS = 30_000_000
 
 
 def choose_device(config: EngineConfig) -> torch.device:
@@ -32,26 +29,6 @@ def choose_dtype(config: EngineConfig, device: torch.device) -> torch.dtype:
     if config.dtype is Dtype.AUTO:
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     return torch.bfloat16 if config.dtype is Dtype.BFLOAT16 else torch.float32
-
-
-def plan_cache(config: EngineConfig, model: ModelConfig, dtype: torch.dtype) -> tuple[int, int]:
-    """(slots, window): the model's whole window if kv_bytes hold one, and as many as they hold up to the capacity."""
-    tokens = config.kv_bytes // model.kv_bytes_per_token(dtype.itemsize)
-    window = min(model.window, tokens)
-    if window < 2:
-        raise EngineConfigError(f"kv_bytes: {config.kv_bytes} bytes do not hold the keys and values of two tokens")
-    return min(config.capacity, tokens // window), window
-
-
-def choose_threads(config: EngineConfig, model: ModelConfig) -> int:
-    """The threads asked for; else one for each physical core, but a single one for a small model.
-
-    A layer of a small model takes microseconds: what more threads win when all cores are idle is little, and what
-    they lose by waiting for each other when the cores are shared with the rest of a platform is a factor of ten.
-    """
-    if config.threads:
-        return config.threads
-    return 1 if model.parameters < _SMALL_PARAMETERS else count_physical_cores()
 
 
 def count_physical_cores() -> int:

@@ -1,0 +1,97 @@
+"""From a configuration to a model that was measured and can run."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import torch
+
+from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, Dtype, EngineConfig, ExecutorKind
+from parley_worker.engine.calibration import choose_step_tokens, choose_threads
+from parley_worker.engine.errors import EngineConfigError
+from parley_worker.engine.executor import Executor
+from parley_worker.engine.machine import choose_device, choose_dtype, count_physical_cores
+from parley_worker.engine.runner import Runner, StepRunner
+from parley_worker.engine.torch_executor import TorchExecutor
+from parley_worker.kv.cache import blocks_for
+from parley_worker.models.config import ModelConfig, read_model_config
+from parley_worker.models.loader import load_model
+from parley_worker.native.errors import NativeUnavailable
+from parley_worker.native.executor import NativeExecutor
+from parley_worker.scheduler.batch import BLOCK_SIZE
+from parley_worker.scheduler.ngram import NgramProposer
+from parley_worker.scheduler.paged import PagedScheduler
+
+logger = logging.getLogger(__name__)
+
+# A block costs the scheduler some memory too: more of them are kept only where more can be in use.
+_KEPT_BLOCKS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What computes steps, and who decides on them. proposer: of the scheduler's drafts, if there is one."""
+
+    runner: StepRunner
+    scheduler: PagedScheduler
+    proposer: NgramProposer | None
+    capacity: int
+    window: int
+
+
+def open_engine(config: EngineConfig) -> Engine:
+    """Load the model and measure it. Raises CheckpointError or EngineConfigError, one readable line."""
+    model = read_model_config(config.model)
+    device = choose_device(config)
+    executor = _open_executor(config, model, device)
+    step_tokens = config.step_tokens or choose_step_tokens(executor, model.window)
+    window = min(model.window, executor.blocks * BLOCK_SIZE)
+    default = CPU_CAPACITY if device.type == "cpu" else CUDA_CAPACITY
+    capacity = min(config.capacity or default, executor.blocks)
+    blocks = min(executor.blocks, max(_KEPT_BLOCKS, capacity * blocks_for(window)))
+    # Where rows of other batches come out a little different, a draft could change an answer.
+    proposer = NgramProposer() if config.speculation and executor.invariant else None
+    shares = not model.needs_lengths
+    scheduler = PagedScheduler(blocks, capacity, window, step_tokens, share=shares, proposer=proposer)
+    return Engine(Runner(executor), scheduler, proposer, capacity, window)
+
+
+def _open_executor(config: EngineConfig, model: ModelConfig, device: torch.device) -> Executor:
+    """The executor, on the threads that were asked for or are worth it."""
+    torch.set_num_threads(1)
+    native = _open_native(config, device)
+    executor = native or _open_torch(config, model, device)
+    set_threads = native.set_threads if native else torch.set_num_threads
+    if config.threads:
+        set_threads(config.threads)
+    elif device.type == "cpu":
+        choose_threads(executor, set_threads, count_physical_cores())
+    return executor
+
+
+def _open_native(config: EngineConfig, device: torch.device) -> NativeExecutor | None:
+    """The native executor where it can do what is asked, and torch is not asked for."""
+    asked = config.executor is ExecutorKind.NATIVE
+    fits = device.type == "cpu" and config.dtype is not Dtype.BFLOAT16
+    if asked and not fits:
+        raise EngineConfigError("executor: native is for a CPU, in float32 or int8")
+    if not fits or config.executor is ExecutorKind.TORCH:
+        return None
+    try:
+        return NativeExecutor(config.model, int8=config.dtype is Dtype.INT8, kv_bytes=config.kv_bytes)
+    except NativeUnavailable as error:
+        if asked:
+            raise EngineConfigError(f"executor: {error}") from error
+        logger.warning("torch computes, more slowly than native kernels would: %s", error)
+        return None
+
+
+def _open_torch(config: EngineConfig, model: ModelConfig, device: torch.device) -> TorchExecutor:
+    dtype = choose_dtype(config, device)
+    block_bytes = BLOCK_SIZE * model.kv_bytes_per_token(dtype.itemsize)
+    blocks = config.kv_bytes // block_bytes
+    if not blocks:
+        raise EngineConfigError(f"kv_bytes: {config.kv_bytes} bytes do not hold a block of {block_bytes}")
+    decoder = load_model(config.model, dtype, device, int8=config.dtype is Dtype.INT8)
+    return TorchExecutor(decoder, blocks)
