@@ -1,0 +1,103 @@
+"""What an engine comes to on a machine: blocks, threads, tokens of a step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from parley_worker.config import Dtype, EngineConfig, ExecutorKind
+from parley_worker.engine import calibration
+from parley_worker.engine.calibration import choose_step_tokens, choose_threads
+from parley_worker.engine.errors import EngineConfigError
+from parley_worker.engine.machine import count_physical_cores
+from parley_worker.engine.opening import open_engine
+from parley_worker.models.config import read_model_config
+from parley_worker.native.errors import NativeUnavailable
+from parley_worker.native.executor import NativeExecutor
+from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
+
+KINDS = [ExecutorKind.NATIVE, ExecutorKind.TORCH]
+
+
+class PacedExecutor:
+    """Takes as long as a test says: seconds(threads, rows)."""
+
+    blocks, invariant, looks_ahead = 100, True, False
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: Callable[[int, int], float]) -> None:
+        self.threads, self._seconds, self._now = 1, seconds, 0.0
+        monkeypatch.setattr(calibration.time, "perf_counter", lambda: self._now)
+
+    def set_threads(self, threads: int) -> None:
+        self.threads = threads
+
+    def execute(self, batch: Batch) -> Tensor:
+        self._now += self._seconds(self.threads, len(batch.tokens))
+        return torch.zeros(len(batch.draws), 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocks_and_window_are_what_the_bytes_hold(checkpoint: Path, kind: ExecutorKind) -> None:
+    model = read_model_config(checkpoint)
+    block = BLOCK_SIZE * model.kv_bytes_per_token(4)
+
+    def opened(kv_bytes: int) -> tuple[int, int]:
+        engine = open_engine(EngineConfig(checkpoint, capacity=4, kv_bytes=kv_bytes, threads=1, executor=kind))
+        return engine.capacity, engine.window
+
+    assert opened(1000 * block) == (4, model.window)
+    assert opened(4 * block - 1) == (3, 3 * BLOCK_SIZE)
+    with pytest.raises(EngineConfigError, match="kv_bytes"):
+        opened(block - 1)
+
+
+def test_threads_are_added_while_each_doubling_wins_a_quarter(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = PacedExecutor(monkeypatch, lambda threads, rows: 0.1 / min(threads, 4))
+    assert choose_threads(executor, executor.set_threads, 12) == executor.threads == 4
+    assert choose_threads(executor, executor.set_threads, 3) == executor.threads == 3
+    assert choose_threads(executor, executor.set_threads, 1) == executor.threads == 1
+
+
+def test_a_step_that_is_short_enough_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = PacedExecutor(monkeypatch, lambda threads, rows: 0.001 / threads)
+    assert choose_threads(executor, executor.set_threads, 12) == executor.threads == 1
+
+
+@pytest.mark.parametrize(("a_token", "expected"), [(1e-3, 96), (1.0, 32), (1e-9, 2048)])
+def test_a_step_takes_as_many_tokens_of_a_prompt_as_a_tenth_of_a_second_holds(
+    monkeypatch: pytest.MonkeyPatch, a_token: float, expected: int
+) -> None:
+    executor = PacedExecutor(monkeypatch, lambda threads, rows: rows * a_token * 1.01)
+    assert choose_step_tokens(executor, 1600) == expected
+
+
+def test_physical_cores_are_at_most_those_that_the_process_may_use() -> None:
+    assert 1 <= count_physical_cores() <= len(os.sched_getaffinity(0))
+
+
+def test_native_is_refused_where_it_cannot_be(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineConfigError, match="executor: native is for a CPU"):
+        open_engine(EngineConfig(checkpoint, Dtype.BFLOAT16, executor=ExecutorKind.NATIVE))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NativeUnavailable("no C++ compiler: c++ not found")
+
+    monkeypatch.setattr(NativeExecutor, "__init__", refuse)
+    with pytest.raises(EngineConfigError, match="executor: no C\\+\\+ compiler"):
+        open_engine(EngineConfig(checkpoint, executor=ExecutorKind.NATIVE))
+
+
+def test_without_a_compiler_torch_computes_and_says_so(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NativeUnavailable("no C++ compiler: c++ not found")
+
+    monkeypatch.setattr(NativeExecutor, "__init__", refuse)
+    assert open_engine(EngineConfig(checkpoint, threads=1)).proposer is None
+    assert "no C++ compiler" in caplog.text
