@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -17,6 +18,34 @@ from parley_worker.testing.block_model import VOCABULARY, BlockModel, answer
 
 BASES = (tuple(n * n % 7 % VOCABULARY for n in range(64)), tuple(n * n % 11 % VOCABULARY for n in range(64)))
 STOP = 0
+
+
+class Asked(NamedTuple):
+    """What a request is made of."""
+
+    base: int
+    shared: int
+    own: list[int]
+    answered: int
+    max_tokens: int
+    stops: bool
+    penalty: float
+    user: str
+    patience: float | None
+
+
+ASKED = st.builds(
+    Asked,
+    base=st.integers(0, 1),
+    shared=st.integers(0, 56),
+    own=st.lists(st.integers(0, VOCABULARY - 1), max_size=5),
+    answered=st.integers(0, 3),
+    max_tokens=st.integers(1, 40),
+    stops=st.sampled_from([False, False, False, True]),
+    penalty=st.sampled_from([1.0, 1.0, 1.0, 1.5]),
+    user=st.sampled_from("abc"),
+    patience=st.sampled_from([None, None, None, None, 2.0, 8.0]),
+)
 
 
 class Guesser:
@@ -38,18 +67,18 @@ class Guesser:
 
 class SchedulerMachine(RuleBasedStateMachine):
     @initialize(
-        blocks=st.integers(4, 12),
-        capacity=st.integers(1, 5),
-        step_tokens=st.integers(1, 40),
-        lookahead=st.booleans(),
+        blocks=st.integers(4, 9),
+        capacity=st.integers(1, 6),
+        step_tokens=st.integers(1, 60),
         share=st.integers(0, 3),
-        drafts=st.booleans(),
+        mode=st.sampled_from(("plain", "drafts", "lookahead")),
     )
-    def start(self, blocks: int, capacity: int, step_tokens: int, lookahead: bool, share: int, drafts: bool) -> None:
+    def start(self, blocks: int, capacity: int, step_tokens: int, share: int, mode: str) -> None:
         self.blocks, self.capacity, self.step_tokens = blocks, capacity, step_tokens
         self.window = min(64, blocks * BLOCK_SIZE)
+        lookahead = mode == "lookahead"
         self.depth = 2 if lookahead else 1
-        proposer = Guesser() if drafts and not lookahead else None
+        proposer = Guesser() if mode == "drafts" else None
         self.scheduler = PagedScheduler(
             blocks, capacity, self.window, step_tokens, lookahead=lookahead, share=share > 0, proposer=proposer
         )
@@ -60,64 +89,24 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.failing: set[str] = set()
         self.now, self.made, self.fuel = 0.0, 0, 0
 
-    @rule(
-        base=st.integers(0, 1),
-        shared=st.integers(0, 56),
-        own=st.lists(st.integers(0, VOCABULARY - 1), max_size=5),
-        answered=st.integers(0, 3),
-        max_tokens=st.integers(1, 40),
-        stops=st.booleans(),
-        penalty=st.sampled_from([1.0, 1.0, 1.5]),
-        user=st.sampled_from("abc"),
-        patience=st.sampled_from([None, None, 3.0, 30.0]),
-    )
-    def add(
-        self,
-        base: int,
-        shared: int,
-        own: list[int],
-        answered: int,
-        max_tokens: int,
-        stops: bool,
-        penalty: float,
-        user: str,
-        patience: float | None,
-    ) -> None:
-        tokens = (BASES[base][:shared] + tuple(own) or (1,))[: self.window - 1]
-        answered = min(answered, len(tokens) - 1)
-        request = Request(
-            id=str(self.made),
-            token_ids=tokens,
-            answered=answered,
-            max_tokens=answered + max_tokens,
-            stop_ids=frozenset({STOP} if stops else ()),
-            sampling=Sampling(1.0, 0, 1.0, penalty, seed=self.made % 2),
-            user=user,
-            deadline=None if patience is None else self.now + patience,
-        )
-        self.made += 1
-        self.scheduler.add(request)
-        self.requests[request.id] = request
-        self.expected[request.id] = answer(request, min(max_tokens, self.window - len(tokens)))
-        # The oldest that runs is never sent away, so that each step of his is one less for good; who is older than all
-        # that run may still come, for each of them once.
-        self.fuel += 3 * self.window
+    @rule(asked=st.lists(ASKED, min_size=1, max_size=4))
+    def add(self, asked: list[Asked]) -> None:
+        for each in asked:
+            self._add(each)
 
     @precondition(lambda self: self.requests)
-    @rule(data=st.data())
-    def abort(self, data: st.DataObject) -> None:
-        self._forget(name := data.draw(st.sampled_from(sorted(self.requests))))
-        self.scheduler.abort(name)
-
-    @precondition(lambda self: self.requests)
-    @rule(data=st.data())
-    def fail(self, data: st.DataObject) -> None:
-        """The next scores of a request are not finite."""
-        self.failing.add(data.draw(st.sampled_from(sorted(self.requests))))
-
-    @rule(seconds=st.floats(0.5, 20.0))
-    def wait(self, seconds: float) -> None:
-        self.now += seconds
+    @rule(data=st.data(), seconds=st.floats(0.5, 5.0))
+    def disturb(self, data: st.DataObject, seconds: float) -> None:
+        """A request is aborted, or its next scores are not finite, or time goes by."""
+        name = data.draw(st.sampled_from(sorted(self.requests)))
+        what = data.draw(st.sampled_from(("abort", "fail", "wait")))
+        if what == "abort":
+            self._forget(name)
+            self.scheduler.abort(name)
+        elif what == "fail":
+            self.failing.add(name)
+        else:
+            self.now += seconds
 
     @precondition(lambda self: len(self.flight) < self.depth)
     @rule()
@@ -137,7 +126,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         for output in self.scheduler.update(step, drawn):
             self._check(output)
 
-    @rule(steps=st.integers(1, 30))
+    @rule(steps=st.integers(1, 12))
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
             if self.requests or self.flight:
@@ -158,6 +147,27 @@ class SchedulerMachine(RuleBasedStateMachine):
             assert steps < self.fuel + 10, "somebody starves"
         assert not self.requests, "somebody got no answer"
         self.scheduler.check_integrity()
+
+    def _add(self, asked: Asked) -> None:
+        tokens = (BASES[asked.base][: asked.shared] + tuple(asked.own) or (1,))[: self.window - 1]
+        answered = min(asked.answered, len(tokens) - 1)
+        request = Request(
+            id=str(self.made),
+            token_ids=tokens,
+            answered=answered,
+            max_tokens=answered + asked.max_tokens,
+            stop_ids=frozenset({STOP} if asked.stops else ()),
+            sampling=Sampling(1.0, 0, 1.0, asked.penalty, seed=self.made % 2),
+            user=asked.user,
+            deadline=None if asked.patience is None else self.now + asked.patience,
+        )
+        self.made += 1
+        self.scheduler.add(request)
+        self.requests[request.id] = request
+        self.expected[request.id] = answer(request, min(asked.max_tokens, self.window - len(tokens)))
+        # The oldest that runs is never sent away, so that each step of his is one less for good; who is older than all
+        # that run may still come, for each of them once.
+        self.fuel += 3 * self.window
 
     def _turn(self) -> None:
         if self.requests and len(self.flight) < self.depth:
@@ -196,4 +206,4 @@ class SchedulerMachine(RuleBasedStateMachine):
 
 
 TestScheduler = SchedulerMachine.TestCase
-TestScheduler.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestScheduler.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)

@@ -50,13 +50,15 @@ def advance_to_shape(scheduler: PagedScheduler) -> dict[str, int]:
 
 def drain(scheduler: PagedScheduler, model: BlockModel) -> dict[str, list[int]]:
     answers: dict[str, list[int]] = {}
-    while not scheduler.idle:
+    for _ in range(2000):
+        if scheduler.idle:
+            return answers
         step = scheduler.schedule(0.0)
         for output in scheduler.update(step, model.run(step)):
             assert output.token_id is not None
             answers.setdefault(output.id, []).append(output.token_id)
         scheduler.check_integrity()
-    return answers
+    raise AssertionError("somebody starves")
 
 
 class TestBudget:
@@ -146,6 +148,11 @@ class TestAdmission:
         while not scheduler.idle:
             ends += [output.id[0] for output in advance(scheduler) if output.last]
         assert "".join(ends) == "abbbbaaa"
+
+    def test_what_fits_exactly_runs(self) -> None:
+        scheduler = PagedScheduler(2, 1, 64, step_tokens=64)
+        scheduler.add(request("a", 32, max_tokens=1))
+        assert advance(scheduler)[0].last
 
     @pytest.mark.parametrize(
         ("bad", "complaint"),
@@ -437,6 +444,32 @@ class TestPreemption:
         assert hits == 32
         assert all(output.cached_tokens == 0 for output in outputs)
 
+    def test_who_had_to_go_before_his_first_token_is_not_told_of_his_own_blocks_as_cached(self) -> None:
+        scheduler = PagedScheduler(6, 4, 96, step_tokens=3)
+        scheduler.add(request("a", 31, 40))
+        scheduler.add(request("b", 60, 4))
+        outputs, hits = [], 0
+        while not scheduler.idle:
+            step = scheduler.schedule(0.0)
+            hits += step.prefix_hits
+            outputs += update(scheduler, step)
+        assert hits >= BLOCK_SIZE
+        assert all(output.cached_tokens == 0 for output in outputs)
+
+    def test_who_had_to_go_while_a_step_is_planned_is_not_in_it(self) -> None:
+        scheduler, model = PagedScheduler(4, 4, 64, step_tokens=1), BlockModel(4)
+        requests = [request("a", 15, 30), request("b", 30, 1), request("c", 1, 5)]
+        for each in requests:
+            scheduler.add(each)
+        assert drain(scheduler, model) == {each.id: answer(each, each.max_tokens) for each in requests}
+
+    def test_the_oldest_prompt_takes_blocks_from_other_prompts(self) -> None:
+        scheduler, model = PagedScheduler(14, 4, 160, step_tokens=3), BlockModel(14)
+        requests = [request("a", 100, 4), request("d", 2, 120), request("q", 90, 4)]
+        for each in requests:
+            scheduler.add(each)
+        assert drain(scheduler, model) == {each.id: answer(each, each.max_tokens) for each in requests}
+
     def test_what_is_computed_again_is_found_again(self) -> None:
         scheduler = PagedScheduler(6, 4, 96, step_tokens=128)
         scheduler.add(request("a", 31, 40))
@@ -526,10 +559,13 @@ class TestDrafts:
             )
 
     def test_a_stop_token_cuts_what_is_accepted(self) -> None:
-        scheduler = speculating(Guesses(STOP, 3))
-        outputs = scheduler.update(scheduler.schedule(0.0), [Drawn(STOP), Drawn(3), Drawn(4)])
+        drafts = (STOP, *range(20))
+        scheduler = speculating(Guesses(*drafts), max_tokens=60)
+        outputs = scheduler.update(scheduler.schedule(0.0), [Drawn(token) for token in (*drafts, 30)])
         assert [(output.token_id, output.finish_reason) for output in outputs] == [(STOP, FinishReason.STOP)]
         assert scheduler.idle
+        assert scheduler.stats is not None
+        assert scheduler.stats.blocks_cached == 0
         scheduler.check_integrity()
 
     def test_scores_that_are_not_finite_count_only_where_a_draft_is_accepted(self) -> None:
@@ -571,6 +607,13 @@ class TestDrafts:
         scheduler = speculating(Guesses(*drafts), max_tokens=60)
         scheduler.update(scheduler.schedule(0.0), [Drawn(9)] * 29)
         scheduler.add(request("b", (5, 6, 1, *drafts)))
+        assert scheduler.schedule(0.0).prefix_hits == 0
+
+    def test_a_block_is_not_found_while_its_last_token_is_only_drawn(self) -> None:
+        drafts = tuple(range(2, 30))
+        scheduler = speculating(Guesses(*drafts), max_tokens=60)
+        scheduler.update(scheduler.schedule(0.0), [Drawn(token) for token in (*drafts[:12], *[9] * 17)])
+        scheduler.add(request("b", (5, 6, 1, *drafts[:12], 9, 1)))
         assert scheduler.schedule(0.0).prefix_hits == 0
 
     def test_blocks_of_accepted_drafts_are_found(self) -> None:

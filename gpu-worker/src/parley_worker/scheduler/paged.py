@@ -143,14 +143,13 @@ class PagedScheduler:
             self._observe(len(drafts), len(drawn) - 1)
         outputs = _append(sequence, drawn)
         last = outputs[-1] if outputs and outputs[-1].last else None
-        finite = last is None or last.error is None
-        if life == sequence.recomputed and finite:
+        if life == sequence.recomputed:
             missed = draws - len(drawn)
             sequence.computed -= missed
             self._cache.publish(sequence, min(start + length - missed, len(sequence.tokens)))
         self._residents.waiting.charge(sequence.request.user, len(outputs))
         if last is not None:
-            self._end(sequence, bar=not finite)
+            self._end(sequence, bar=last.error is not None)
         return outputs
 
     def _observe(self, proposed: int, accepted: int) -> None:
