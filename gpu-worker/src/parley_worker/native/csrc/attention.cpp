@@ -9,8 +9,6 @@ int AttentionQuery::first_of(int64_t block) const { return int(std::clamp<int64_
 
 int AttentionQuery::last_of(int64_t block) const { return int(std::clamp<int64_t>(end - block * kLanes, 0, kLanes)); }
 
-bool AttentionQuery::has_all_of(int64_t block) const { return begin <= block * kLanes && end >= (block + 1) * kLanes; }
-
 AttentionScratch::AttentionScratch(const CacheShape& shape, int64_t count)
   : sums(size_t(count * shape.padded())), keys(size_t(shape.key_items())), values(size_t(shape.value_items())) {
   queries.reserve(size_t(count));
@@ -19,45 +17,57 @@ AttentionScratch::AttentionScratch(const CacheShape& shape, int64_t count)
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// Queries that meet a block together; their sums have to fit in the registers.
+// How many queries meet a block together, in how many sums each adds up a score, and how many columns of the values they
+// take at once: what they sum then fits in the registers.
 constexpr int kTogether = kWidth == 16 ? 4 : 2;
-constexpr int kColumns = kWidth == 16 ? 2 : 1;
+constexpr int kSums = kWidth == 16 ? 4 : 2;
+constexpr int kColumns = kWidth == 16 ? 4 : 2;
 
-// The scores of `count` queries with the sixteen keys of a block. Even and odd dimensions are summed apart.
-template <int count, typename Item>
-void score(AttentionQuery* queries, const Item* keys, int64_t head_dim, Lanes* scores) {
-  Lanes even[count], odd[count];
-  for (int i = 0; i < count; ++i) even[i] = odd[i] = splat(0);
-  for (int64_t d = 0; d < head_dim; d += 2) {  // head_dim is even
-    const Lanes first = load(keys + d * kLanes), second = load(keys + (d + 1) * kLanes);
-    for (int i = 0; i < count; ++i) {
-      even[i] = fma(splat(queries[i].query[d]), first, even[i]);
-      odd[i] = fma(splat(queries[i].query[d + 1]), second, odd[i]);
-    }
+// Adds the products of `sums` dimensions from d on, each to a sum of its own.
+template <int count, int sums, typename Item>
+inline void add_scores(const AttentionQuery* queries, const Item* keys, int64_t d, Lanes (*partial)[kSums]) {
+  for (int s = 0; s < sums; ++s) {
+    const Lanes key = load(keys + (d + s) * kLanes);
+    for (int i = 0; i < count; ++i) partial[i][s] = fma(splat(queries[i].query[d + s]), key, partial[i][s]);
   }
-  for (int i = 0; i < count; ++i) scores[i] = even[i] + odd[i];
 }
 
-// The weights of the positions from begin up to end of a block; what the query summed before is scaled to go with them.
-void weigh(AttentionQuery& query, Lanes scores, int begin, int end, int64_t padded, float* weights) {
-  if (begin > 0 || end < kLanes) scores = keep(scores, begin, end, -kInfinity);
-  const float greatest = std::max(query.greatest, parley::greatest(scores));
-  const Lanes relative = exp(scores - splat(greatest));
-  if (greatest != query.greatest) {
-    const Lanes shrink = exp(splat(query.greatest) - splat(greatest));
-    for (int64_t d = 0; d < padded; d += kLanes) store(query.sums + d, load(query.sums + d) * shrink);
-    float factor[kLanes];
-    store(factor, shrink);
-    query.total *= factor[0];
+// The scores of `count` queries with the sixteen keys of a block.
+template <int count, typename Item>
+inline void score(const AttentionQuery* queries, const Item* keys, int64_t head_dim, Lanes* scores) {
+  Lanes partial[count][kSums];
+  for (auto& sums : partial)
+    for (auto& sum : sums) sum = splat(0);
+  int64_t d = 0;
+  for (; d + kSums <= head_dim; d += kSums) add_scores<count, kSums>(queries, keys, d, partial);
+  if (d < head_dim) add_scores<count, 2>(queries, keys, d, partial);  // head_dim is even
+  for (int i = 0; i < count; ++i) {
+    for (int half = kSums / 2; half > 0; half /= 2)
+      for (int s = 0; s < half; ++s) partial[i][s] = partial[i][s] + partial[i][s + half];
+    scores[i] = partial[i][0];
   }
+}
+
+// A score greater than all before it: what was summed is scaled down to go with it.
+void rescale(AttentionQuery& query, float greatest, int64_t padded) {
+  const Lanes shrink = exp(splat(query.greatest) - splat(greatest));
+  for (int64_t d = 0; d < padded; d += kLanes) store(query.sums + d, load(query.sums + d) * shrink);
+  query.totals = query.totals * shrink;
   query.greatest = greatest;
-  query.total += sum(relative);
+}
+
+// The weights of the positions from begin up to end of a block, relative to the greatest score so far.
+inline void weigh(AttentionQuery& query, Lanes scores, int begin, int end, int64_t padded, float* weights) {
+  if (begin > 0 || end < kLanes) scores = keep(scores, begin, end, -kInfinity);
+  if (any_greater(scores, query.greatest)) rescale(query, greatest(scores), padded);
+  const Lanes relative = exp(scores - splat(query.greatest));
+  query.totals = query.totals + relative;
   store(weights, relative);
 }
 
 template <int count, int columns, typename Item>
-void add_columns(AttentionQuery* queries, const float (*weights)[kLanes], const Item* values, int64_t padded, int begin,
-        int end, int64_t d) {
+inline void add_columns(AttentionQuery* queries, const float (*weights)[kLanes], const Item* values, int64_t padded,
+                        int begin, int end, int64_t d) {
   Lanes sums[count][columns];
   for (int i = 0; i < count; ++i)
     for (int c = 0; c < columns; ++c) sums[i][c] = load(queries[i].sums + d + c * kLanes);
@@ -85,20 +95,22 @@ void meet(AttentionQuery* queries, const Item* keys, const Item* values, const C
   for (; d < padded; d += kLanes) add_columns<count, 1>(queries, weights, values, padded, begin, end, d);
 }
 
+// Queries that attend to the same positions of a block meet it together.
 template <typename Item>
 void meet_block(std::vector<AttentionQuery>& queries, int64_t block, const Item* keys, const Item* values,
-        const CacheShape& shape) {
-  for (size_t i = 0; i < queries.size();) {
-    const size_t left = std::min<size_t>(kTogether, queries.size() - i);
+                const CacheShape& shape) {
+  for (size_t i = 0, count; i < queries.size(); i += count) {
     AttentionQuery* group = &queries[i];
-    if (left == kTogether && std::all_of(group, group + left, [&](auto& query) { return query.has_all_of(block); })) {
-      meet<kTogether>(group, keys, values, shape, 0, kLanes);
-      i += kTogether;
-      continue;
-    }
     const int begin = group->first_of(block), end = group->last_of(block);
-    if (begin < end) meet<1>(group, keys, values, shape, begin, end);
-    ++i;
+    const auto alike = [&](auto& other) { return other.first_of(block) == begin && other.last_of(block) == end; };
+    for (count = 1; count < kTogether && i + count < queries.size() && alike(group[count]);) ++count;
+    if (begin >= end) continue;
+    if (count == 1) meet<1>(group, keys, values, shape, begin, end);
+    if (count == 2) meet<2>(group, keys, values, shape, begin, end);
+    if constexpr (kTogether == 4) {
+      if (count == 3) meet<3>(group, keys, values, shape, begin, end);
+      if (count == 4) meet<4>(group, keys, values, shape, begin, end);
+    }
   }
 }
 
@@ -121,7 +133,7 @@ void prepare(const CacheShape& shape, const AttentionTask& task, AttentionScratc
       const float* query = task.queries + row * task.query_stride + head * shape.head_dim;
       float* output = task.outputs + row * task.output_stride + head * shape.head_dim;
       float* sums = &scratch.sums[scratch.queries.size() * size_t(padded)];
-      scratch.queries.push_back({query, sums, output, begin, end, -kInfinity, 0.0f});
+      scratch.queries.push_back({query, sums, output, begin, end, -kInfinity, splat(0)});
     }
   }
 }
@@ -141,8 +153,10 @@ void attend_items(const Cache& cache, const AttentionTask& task, AttentionScratc
     else
       meet_block(queries, block, keys, values, shape);
   }
-  for (const auto& query : queries)
-    for (int64_t d = 0; d < shape.head_dim; ++d) query.output[d] = query.sums[d] / query.total;
+  for (const auto& query : queries) {
+    const float total = sum(query.totals);
+    for (int64_t d = 0; d < shape.head_dim; ++d) query.output[d] = query.sums[d] / total;
+  }
 }
 
 }  // namespace

@@ -25,17 +25,18 @@ struct AttentionTask {
 // How many rows should attend together, so that their state stays near the processor.
 constexpr int64_t rows_of_tile(int64_t group) { return group < 32 ? 32 / group : 1; }
 
-// One query and its softmax so far: the greatest score, the sum of the weights relative to it, the weighted values.
+// One query and its softmax so far: the greatest score, and relative to it the weights summed lane by lane and the values
+// summed by their weights.
 struct AttentionQuery {
   const float* query;
   float* sums;
   float* output;
   int64_t begin, end;  // the positions that it attends to
-  float greatest, total;
+  float greatest;
+  Lanes totals;
 
   int first_of(int64_t block) const;
   int last_of(int64_t block) const;
-  bool has_all_of(int64_t block) const;
 };
 
 // What a thread needs to attend; made once for a cache and the greatest number of queries of a task.

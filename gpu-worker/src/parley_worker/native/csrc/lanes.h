@@ -34,9 +34,19 @@ struct Lanes {
   FloatPart part[kParts];
 };
 
+inline FloatPart broadcast(float value) {
+#if defined(__AVX512F__)
+  return (FloatPart)_mm512_set1_ps(value);
+#elif defined(__AVX2__)
+  return (FloatPart)_mm256_set1_ps(value);
+#else
+  return FloatPart{value, value, value, value};
+#endif
+}
+
 inline Lanes splat(float value) {
   Lanes result;
-  for (auto& part : result.part) part = FloatPart{} + value;
+  for (auto& part : result.part) part = broadcast(value);
   return result;
 }
 
@@ -86,12 +96,6 @@ inline Lanes fma(const Lanes& a, const Lanes& b, Lanes c) {
   return c;
 }
 
-// The greater of each pair; of a NaN and a number, b.
-inline Lanes max(Lanes a, const Lanes& b) {
-  for (int i = 0; i < kParts; ++i) a.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
-  return a;
-}
-
 // The lanes from begin up to end, and `other` elsewhere.
 inline Lanes keep(const Lanes& lanes, int begin, int end, float other) {
   alignas(64) float values[kLanes];
@@ -122,6 +126,19 @@ inline float sum(const Lanes& lanes) {
 #endif
 }
 
+// Whether a lane is greater; NaN is not.
+inline bool any_greater(const Lanes& lanes, float than) {
+#if defined(__AVX512F__)
+  return _mm512_cmp_ps_mask((__m512)lanes.part[0], _mm512_set1_ps(than), _CMP_GT_OQ) != 0;
+#else
+  IntPart greater = {};
+  for (const auto& part : lanes.part) greater |= part > than;
+  int32_t found = 0;
+  for (int i = 0; i < kWidth; ++i) found |= greater[i];
+  return found != 0;
+#endif
+}
+
 // The greatest lane. A NaN among them may be overlooked.
 inline float greatest(const Lanes& lanes) {
   const FloatPart part = fold_parts(lanes, [](FloatPart a, FloatPart b) { return (FloatPart)(a > b ? a : b); });
@@ -140,14 +157,14 @@ inline FloatPart exp_part(FloatPart x) {
   // x = n ln 2 + r with |r| <= ln 2 / 2, where the series of e^r is exact to float32 after eight terms.
   constexpr float kLowest = -86.5f, kHighest = 88.0f, kRound = 12582912.0f;  // 1.5 * 2^23
   const IntPart vanishes = x < kLowest;
-  x = x > kHighest ? FloatPart{} + kHighest : x;
-  const FloatPart shifted = fma(x, FloatPart{} + 1.44269504f, FloatPart{} + kRound);
+  x = x > kHighest ? broadcast(kHighest) : x;
+  const FloatPart shifted = fma(x, broadcast(1.44269504f), broadcast(kRound));
   const FloatPart n = shifted - kRound;
-  FloatPart r = fma(n, FloatPart{} - 0.693359375f, x);
-  r = fma(n, FloatPart{} + 2.12194440e-4f, r);
-  FloatPart series = FloatPart{} + 1.0f / 5040;
+  FloatPart r = fma(n, broadcast(-0.693359375f), x);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  FloatPart series = broadcast(1.0f / 5040);
   for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    series = fma(series, r, FloatPart{} + term);
+    series = fma(series, r, broadcast(term));
   IntPart bits, exponent;
   std::memcpy(&bits, &series, sizeof bits);
   std::memcpy(&exponent, &shifted, sizeof exponent);
