@@ -14,7 +14,7 @@ from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
 STEP_SECONDS = 0.1
 """How long a step with a piece of a prompt may take: so much later come the next tokens of others, and a stop."""
 
-_LEAST_TOKENS, _MOST_TOKENS = 32, 2048
+_LEAST_TOKENS, _MOST_TOKENS = 32, 8192
 # What twice the threads must at least win. They are cores that the rest of the platform would not have.
 _GAIN = 1.25
 # A step this short is fast enough, and would be the first to suffer: with two threads on two cores that others use too,

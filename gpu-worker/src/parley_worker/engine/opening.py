@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import torch
 
-from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, Dtype, EngineConfig, ExecutorKind
+from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, Dtype, EngineConfig
 from parley_worker.engine.calibration import choose_step_tokens, choose_threads
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.executor import Executor
@@ -17,13 +16,10 @@ from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.kv.cache import blocks_for
 from parley_worker.models.config import ModelConfig, read_model_config
 from parley_worker.models.loader import load_model
-from parley_worker.native.errors import NativeUnavailable
-from parley_worker.native.executor import NativeExecutor
+from parley_worker.native.opening import open_native
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.ngram import NgramProposer
 from parley_worker.scheduler.paged import PagedScheduler
-
-logger = logging.getLogger(__name__)
 
 # A block costs the scheduler some memory too: more of them are kept only where more can be in use.
 _KEPT_BLOCKS = 1 << 16
@@ -60,7 +56,7 @@ def open_engine(config: EngineConfig) -> Engine:
 def _open_executor(config: EngineConfig, model: ModelConfig, device: torch.device) -> Executor:
     """The executor, on the threads that were asked for or are worth it."""
     torch.set_num_threads(1)
-    native = _open_native(config, device)
+    native = open_native(config, device)
     executor = native or _open_torch(config, model, device)
     set_threads = native.set_threads if native else torch.set_num_threads
     if config.threads:
@@ -68,23 +64,6 @@ def _open_executor(config: EngineConfig, model: ModelConfig, device: torch.devic
     elif device.type == "cpu":
         choose_threads(executor, set_threads, count_physical_cores())
     return executor
-
-
-def _open_native(config: EngineConfig, device: torch.device) -> NativeExecutor | None:
-    """The native executor where it can do what is asked, and torch is not asked for."""
-    asked = config.executor is ExecutorKind.NATIVE
-    fits = device.type == "cpu" and config.dtype is not Dtype.BFLOAT16
-    if asked and not fits:
-        raise EngineConfigError("executor: native is for a CPU, in float32 or int8")
-    if not fits or config.executor is ExecutorKind.TORCH:
-        return None
-    try:
-        return NativeExecutor(config.model, int8=config.dtype is Dtype.INT8, kv_bytes=config.kv_bytes)
-    except NativeUnavailable as error:
-        if asked:
-            raise EngineConfigError(f"executor: {error}") from error
-        logger.warning("torch computes, more slowly than native kernels would: %s", error)
-        return None
 
 
 def _open_torch(config: EngineConfig, model: ModelConfig, device: torch.device) -> TorchExecutor:
