@@ -102,7 +102,7 @@ def prefix(told: dict[str, Any]) -> None:
 
 def scaling(told: dict[str, Any]) -> None:
     """How tokens a second grow with the streams, and what the rest of a step costs."""
-    rows = told["results"]
+    rows = [row for row in told["results"] if row["sampling"] == "greedy"]
     batches = [row["batch"] for row in rows]
     with figure("scaling", 2, 2.4) as (rates, shares):
         rates.plot(batches, [row["rate"] for row in rows], marker="o", color=COLORS["ours"])

@@ -55,7 +55,7 @@ async def main(name: str) -> None:
     model, rng, results = ensure_model(name), random.Random(0), []
     async with (
         open_ours(model.folder, Dtype.INT8, threads=THREADS, capacity=max(STREAMS)) as plain,
-        open_ours(model.folder, Dtype.INT8, threads=THREADS, capacity=max(STREAMS), speculate=True) as drafting,
+        open_ours(model.folder, Dtype.INT8, threads=THREADS, capacity=max(STREAMS), speculation=True) as drafting,
     ):
         for text, sampling in (("repetitive", GREEDY), ("random", SAMPLED)):
             for streams in STREAMS:

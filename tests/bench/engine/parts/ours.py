@@ -40,9 +40,10 @@ class Ours:
 
 
 @asynccontextmanager
-async def open_ours(folder: Path, dtype: Dtype, *, threads: int, capacity: int, **settings: Any) -> AsyncIterator[Ours]:
-    """The engine on a checkpoint; `settings` are further ones of EngineConfig."""
-    async with EngineClient(
-        EngineConfig(folder, dtype=dtype, threads=threads, capacity=capacity, **settings)
-    ) as client:
+async def open_ours(
+    folder: Path, dtype: Dtype, *, threads: int, capacity: int, speculation: bool = False, **settings: Any
+) -> AsyncIterator[Ours]:
+    """The engine on a checkpoint, without drafts unless told; `settings` are further ones of EngineConfig."""
+    config = EngineConfig(folder, dtype=dtype, threads=threads, capacity=capacity, speculation=speculation, **settings)
+    async with EngineClient(config) as client:
         yield Ours(client)
