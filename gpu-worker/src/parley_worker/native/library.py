@@ -123,6 +123,11 @@ class Cache(_Handle):
         super().__init__(library, pointer, "parley_cache_free", f"{blocks} blocks of keys and values")
         self.blocks = blocks
 
+    def put(self, layer: int, block: int, head: int, slot: int, key: Tensor, value: Tensor) -> None:
+        """Write the float32 key and value [head_dim] of one token and head."""
+        put = self.library.functions.parley_cache_put
+        put(self.pointer, layer, block, head, slot, key.data_ptr(), value.data_ptr())
+
     def fill(self, block: int, byte: int) -> None:
         """Write a byte all over a block, as if another sequence had left it so."""
         self.library.functions.parley_cache_fill(self.pointer, block, byte)

@@ -155,9 +155,8 @@ inline float greatest(const Lanes& lanes) {
 
 inline FloatPart exp_part(FloatPart x) {
   // x = n ln 2 + r with |r| <= ln 2 / 2, where the series of e^r is exact to float32 after eight terms.
-  constexpr float kLowest = -86.5f, kHighest = 88.0f, kRound = 12582912.0f;  // 1.5 * 2^23
-  const IntPart vanishes = x < kLowest;
-  x = x > kHighest ? broadcast(kHighest) : x;
+  constexpr float kLowest = -86.5f, kHighest = 88.37f, kRound = 12582912.0f;  // 1.5 * 2^23
+  const IntPart vanishes = x < kLowest, overflows = x > kHighest;
   const FloatPart shifted = fma(x, broadcast(1.44269504f), broadcast(kRound));
   const FloatPart n = shifted - kRound;
   FloatPart r = fma(n, broadcast(-0.693359375f), x);
@@ -172,10 +171,11 @@ inline FloatPart exp_part(FloatPart x) {
   FloatPart scaled;
   std::memcpy(&scaled, &bits, sizeof scaled);
   scaled = series == series ? scaled : series;  // NaN stays one
+  scaled = overflows ? broadcast(__builtin_inff()) : scaled;
   return vanishes ? FloatPart{} : scaled;
 }
 
-// e^x to about one unit in the last place; 0 below -86.5, and above 88 what it is at 88. NaN stays NaN.
+// e^x to about one unit in the last place; 0 below -86.5, infinite above 88.37. NaN stays NaN.
 inline Lanes exp(Lanes x) {
   for (auto& part : x.part) part = exp_part(part);
   return x;

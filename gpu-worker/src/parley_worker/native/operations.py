@@ -1,0 +1,77 @@
+"""The operations of a step one by one, as its tests and measurements call them."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from parley_worker.native import abi
+from parley_worker.native.library import Cache, Library
+
+_MESSAGE_BYTES = 256
+
+
+class Operations:
+    """What the decoder does to rows between its products. All tensors are float32."""
+
+    def __init__(self, library: Library) -> None:
+        self._functions = library.functions
+
+    def normalize(self, row: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        """RMS norm of a row."""
+        out = torch.empty_like(row)
+        self._functions.parley_normalize(row.data_ptr(), weight.data_ptr(), len(row), epsilon, out.data_ptr())
+        return out
+
+    def rotate(self, head: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """A head turned by its position; see `Rotary`."""
+        out = head.clone()
+        self._functions.parley_rotate(out.data_ptr(), cos.data_ptr(), sin.data_ptr(), len(out))
+        return out
+
+    def activate(self, gate: Tensor, up: Tensor) -> Tensor:
+        """silu(gate) * up"""
+        out = gate.clone()
+        self._functions.parley_activate(out.data_ptr(), up.data_ptr(), len(out))
+        return out
+
+    def exp(self, values: Tensor) -> Tensor:
+        return self._in_lanes(self._functions.parley_exp, values)
+
+    def half(self, values: Tensor) -> Tensor:
+        """Rounded to half precision."""
+        return self._in_lanes(self._functions.parley_half, values)
+
+    def attend(
+        self,
+        cache: Cache,
+        layer: int,
+        head: int,
+        queries: Tensor,
+        positions: NDArray[np.int64],
+        blocks: NDArray[np.int32],
+        reach: int,
+    ) -> Tensor:
+        """Scaled queries [rows, heads, head_dim] attend to the keys of one head -> [rows, heads, head_dim]."""
+        queries = queries.contiguous()
+        rows, group, head_dim = queries.shape
+        out = torch.empty_like(queries)
+        task = abi.AttentionTask(
+            *(layer, head, group, rows, reach),
+            *(queries.data_ptr(), group * head_dim, positions.ctypes.data, blocks.ctypes.data),
+            *(out.data_ptr(), group * head_dim),
+        )
+        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        if self._functions.parley_attend(cache.pointer, task, message, _MESSAGE_BYTES):
+            raise MemoryError(message.value.decode())
+        return out
+
+    @staticmethod
+    def _in_lanes(function: ctypes._NamedFuncPointer, values: Tensor) -> Tensor:
+        padded = torch.cat((values, torch.zeros(-len(values) % 16)))
+        function(padded.data_ptr(), len(padded))
+        return padded[: len(values)]
