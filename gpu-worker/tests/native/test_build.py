@@ -1,0 +1,179 @@
+"""The library is compiled once, where it is missing, and for the processor that is there."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from parley_worker.config import Dtype, EngineConfig, ExecutorKind
+from parley_worker.engine.errors import EngineConfigError
+from parley_worker.native import build as build_module
+from parley_worker.native.build import build, file_name, find_compiler, find_library
+from parley_worker.native.errors import NativeUnavailable
+from parley_worker.native.executor import NativeExecutor
+from parley_worker.native.library import Library
+from parley_worker.native.opening import open_native
+from parley_worker.native.processor import AVX2, AVX512, GENERIC, supported, variants
+from parley_worker.testing.checkpoints import write_checkpoint
+
+CPU = torch.device("cpu")
+SMALL = 'extern "C" int parley_answer() { return %d; }'
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library of one function, a cache of its own, and nothing packaged."""
+    folder = tmp_path / "csrc"
+    folder.mkdir()
+    (folder / "answer.cpp").write_text(SMALL % 1)
+    monkeypatch.setattr(build_module, "SOURCES", folder)
+    monkeypatch.setattr(build_module, "PACKAGED", tmp_path / "lib")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+
+
+def test_it_is_compiled_once(sources: Path, tmp_path: Path) -> None:
+    path = find_library(GENERIC)
+    assert path.is_relative_to(tmp_path / "cache" / "parley" / "native")
+    made = path.stat().st_mtime_ns
+    assert find_library(GENERIC) == path
+    assert path.stat().st_mtime_ns == made
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_other_sources_are_another_library(sources: Path) -> None:
+    first = find_library(GENERIC)
+    (sources / "answer.cpp").write_text(SMALL % 2)
+    assert find_library(GENERIC) != first
+
+
+def test_other_compilers_have_their_own(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = find_library(GENERIC)
+    monkeypatch.setenv("CXX", " ".join((*find_compiler().command, "-g0")))
+    second = find_library(GENERIC)
+    assert (second.name, second.parent == first.parent) == (first.name, False)
+
+
+def test_a_packaged_library_needs_no_compiler_while_it_is_of_these_sources(
+    sources: Path, tmp_path: Path, no_compiler: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "lib" / file_name(GENERIC)
+    packaged.parent.mkdir()
+    packaged.touch()
+    assert find_library(GENERIC) == packaged
+    (sources / "answer.cpp").write_text(SMALL % 2)
+    with pytest.raises(NativeUnavailable, match="no C\\+\\+ compiler: no-such-compiler not found"):
+        find_library(GENERIC)
+
+
+def test_two_builds_at_once_make_the_same_library(sources: Path) -> None:
+    code = (
+        "from pathlib import Path; from parley_worker.native import build as b; "
+        f"b.SOURCES = Path({str(sources)!r}); print(b.find_library(b.supported()[-1]))"
+    )
+    runs = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    paths = {run.communicate(timeout=50)[0].strip() for run in runs}
+    assert len(paths) == 1
+    assert Path(paths.pop()).exists()
+
+
+def test_a_source_that_does_not_compile_is_one_line(sources: Path) -> None:
+    (sources / "answer.cpp").write_text("int answer( {")
+    with pytest.raises(NativeUnavailable, match=r"failed: .*answer\.cpp.*error") as caught:
+        find_library(GENERIC)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(NativeUnavailable, match="the library cannot be written"):
+        find_library(GENERIC)
+
+
+def test_all_variants_of_an_architecture_compile(sources: Path, tmp_path: Path) -> None:
+    paths = build(variants(), tmp_path / "lib")
+    assert [path.name for path in paths] == [file_name(variant) for variant in variants()]
+    assert all(path.exists() for path in paths)
+
+
+def test_the_best_that_the_processor_lists_is_chosen(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    for flags, expected in (
+        (AVX512.needs | {"sse2"}, [AVX512, AVX2, GENERIC]),
+        (AVX512.needs - {"avx512_vnni"}, [AVX2, GENERIC]),
+        (AVX2.needs - {"fma"}, [GENERIC]),
+    ):
+        cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {' '.join(flags)}\n\nprocessor\t: 1\nflags\t\t: none\n")
+        assert list(supported(cpuinfo)) == [variant for variant in expected if variant in variants()]
+    assert supported(tmp_path / "none") == (GENERIC,)
+    assert variants("aarch64") == (GENERIC,)
+
+
+def test_auto_falls_back_to_torch_in_one_line(
+    sources: Path, tmp_path: Path, no_compiler: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert open_native(EngineConfig(tmp_path), CPU) is None
+    (record,) = caplog.records
+    assert "computes with torch, which is slower: no C++ compiler" in record.getMessage()
+
+
+def test_what_torch_is_wanted_or_needed_for_is_not_worth_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = EngineConfig(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        assert open_native(replace(config, executor=ExecutorKind.TORCH), CPU) is None
+        assert open_native(replace(config, dtype=Dtype.BFLOAT16), CPU) is None
+        assert open_native(config, torch.device("cuda")) is None
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("changes", "device", "reason"),
+    [
+        ({"dtype": Dtype.BFLOAT16}, "cpu", "it computes in float32 or int8, not in bfloat16"),
+        ({}, "cuda", "it computes on a CPU, not on cuda"),
+    ],
+)
+def test_native_that_cannot_be_had_is_refused(
+    tmp_path: Path, changes: dict[str, Dtype], device: str, reason: str
+) -> None:
+    config = replace(EngineConfig(tmp_path, executor=ExecutorKind.NATIVE), **changes)
+    with pytest.raises(EngineConfigError, match=f"executor: native cannot be had: {reason}"):
+        open_native(config, torch.device(device))
+
+
+def test_native_without_a_library_is_refused(sources: Path, tmp_path: Path, no_compiler: None) -> None:
+    with pytest.raises(EngineConfigError, match="executor: native cannot be had: no C"):
+        open_native(EngineConfig(tmp_path, executor=ExecutorKind.NATIVE), CPU)
+
+
+def test_auto_is_native_where_it_can_be_had(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "model")
+    executor = open_native(EngineConfig(folder, kv_bytes=1 << 20), CPU, threads=2)
+    assert isinstance(executor, NativeExecutor)
+    assert executor.threads == 2
+    assert executor.blocks == (1 << 20) // (2 * 2 * 16 * (12 + 16) * 4)
+
+
+def test_a_file_that_is_no_library_is_unavailable(sources: Path, tmp_path: Path) -> None:
+    path = tmp_path / "lib" / file_name(GENERIC)
+    path.parent.mkdir()
+    path.write_text("not a library")
+    with pytest.raises(NativeUnavailable, match="cannot be loaded"):
+        Library(GENERIC)
