@@ -32,9 +32,15 @@ class Tiling:
 
     @classmethod
     def of(cls, device: torch.device, dtype: torch.dtype) -> Tiling:
-        processors = torch.cuda.get_device_properties(device).multi_processor_count
-        # float32 takes twice the shared memory and goes without tensor cores.
-        return cls(4 * processors) if dtype.itemsize < 4 else cls(4 * processors, 32, 32, 32)
+        properties = torch.cuda.get_device_properties(device)
+        return cls.sized(4 * properties.multi_processor_count, dtype, properties.major)
+
+    @classmethod
+    def sized(cls, programs: int, dtype: torch.dtype, major: int) -> Tiling:
+        """The greatest tiles whose sums stay in registers, for a compute capability. float32 has no tensor cores."""
+        if dtype.itemsize == 4:
+            return cls(programs, 16, 16, 32)
+        return cls(programs) if major >= 9 else cls(programs, prefill_rows=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +78,10 @@ class PagedAttention:
     """
 
     def __init__(self, cache: BlockCache, heads: int, rows: int, tiling: Tiling) -> None:
-        self._cache, self._heads, self.tiling = cache, heads, tiling
+        self._cache, self._heads, self._tiling = cache, heads, tiling
         self._kv_heads, self._head_dim = cache.keys.shape[3:]
-        self.group = heads // self._kv_heads
+        self._group = heads // self._kv_heads
+        self._tile: int = max(tiling.prefill_rows, triton.next_power_of_2(self._group))
         device, splits = cache.keys.device, self._splits(rows)
         self._plans = {window: Splits.of(rows, splits, device) for window in set(cache.windows)}
         self._partials = Partials.of(splits, heads, self._head_dim, device)
@@ -84,7 +91,7 @@ class PagedAttention:
     @property
     def tile_rows(self) -> int:
         """The rows of a prompt that share a tile."""
-        return self.tiling.prefill_rows // self.group
+        return self._tile // self._group
 
     def plan(self, inputs: Inputs, singles: int) -> None:
         """Be ready for the layers of a step whose first `singles` segments are of one row."""
@@ -98,9 +105,9 @@ class PagedAttention:
                 plan.chunk,
                 singles,
                 self._kv_heads,
-                self.tiling.programs,
+                self._tiling.programs,
                 WINDOW=window or 0,
-                BLOCK_N=self.tiling.decode_keys,
+                BLOCK_N=self._tiling.decode_keys,
                 BLOCK_R=triton.next_power_of_2(singles),
             )
 
@@ -114,7 +121,7 @@ class PagedAttention:
         return output.flatten(1)
 
     def _splits(self, rows: int) -> int:
-        return rows + max(1, self.tiling.programs // self._kv_heads)
+        return rows + max(1, self._tiling.programs // self._kv_heads)
 
     def _decode(self, layer: int, query: Tensor, output: Tensor, inputs: Inputs, singles: int) -> None:
         keys, values = self._cache.keys[layer], self._cache.values[layer]
@@ -140,11 +147,11 @@ class PagedAttention:
             query.stride(0),
             *keys.stride()[:3],
             WINDOW=window or 0,
-            GROUP=self.group,
-            BLOCK_G=max(16, triton.next_power_of_2(self.group)),  # the least that tensor cores take
+            GROUP=self._group,
+            BLOCK_G=max(16, triton.next_power_of_2(self._group)),  # the least that tensor cores take
             HEAD_DIM=self._head_dim,
             BLOCK_D=block_d,
-            BLOCK_N=self.tiling.decode_keys,
+            BLOCK_N=self._tiling.decode_keys,
             PAGE=keys.shape[1],
             PRODUCT=product_type(query),
             num_warps=4,
@@ -177,13 +184,13 @@ class PagedAttention:
             query.stride(0),
             *keys.stride()[:3],
             WINDOW=self._cache.windows[layer] or 0,
-            GROUP=self.group,
-            BLOCK_M=self.tiling.prefill_rows,
+            GROUP=self._group,
+            BLOCK_M=self._tile,
             HEAD_DIM=self._head_dim,
             BLOCK_D=triton.next_power_of_2(self._head_dim),
-            BLOCK_N=self.tiling.prefill_keys,
+            BLOCK_N=self._tiling.prefill_keys,
             PAGE=keys.shape[1],
             PRODUCT=product_type(query),
-            num_warps=8 if self.tiling.prefill_rows >= 128 else 4,
+            num_warps=8 if self._tile >= 128 else 4,
             num_stages=2,
         )

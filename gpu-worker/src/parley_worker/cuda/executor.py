@@ -54,6 +54,10 @@ class CudaExecutor:
         shape = (bucket(limits.segments) if graphs else 0, model.config.vocab_size)
         self._scores = torch.empty(shape, dtype=torch.float32, device=model.device)
 
+    @property
+    def vocab_size(self) -> int:
+        return self._model.config.vocab_size
+
     @torch.no_grad()
     def capture(self) -> None:
         """Record the graphs of all buckets, so that no answer waits for one."""
@@ -67,7 +71,7 @@ class CudaExecutor:
         """See `Executor`. ValueError: the batch is over the limits, or names a token that was not drawn."""
         count, singles = len(batch.tokens), count_singles(batch)
         if not count:
-            return torch.empty(0, self._model.config.vocab_size, device=self._model.device)
+            return torch.empty(0, self.vocab_size, device=self._model.device)
         if batch.tokens.min() < -self._known:
             raise ValueError(f"draw {-1 - batch.tokens.min()} of a step that drew {self._known} tokens")
         if self._graphs and singles == len(batch.blocks) <= self._limits.segments:
@@ -76,10 +80,11 @@ class CudaExecutor:
         inputs = self._staging.send(batch, count, tiles)
         return self._forward.scores(inputs, singles, self._drawn, inputs.draws[: len(batch.draws)]).float()
 
-    def remember(self, tokens: Tensor) -> None:
+    def remember(self, tokens: Tensor | None) -> None:
         """Let the next batch name these as its tokens -1, -2, ...: what was drawn [draws], int64, on the device."""
-        self._known = len(tokens)
-        self._drawn[: self._known].copy_(tokens)
+        self._known = 0 if tokens is None else len(tokens)
+        if tokens is not None:
+            self._drawn[: self._known].copy_(tokens)
 
     def _play(self, graphs: Graphs, batch: Batch) -> Tensor:
         count, rows = len(batch.tokens), bucket(len(batch.tokens))

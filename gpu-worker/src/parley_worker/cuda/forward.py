@@ -17,7 +17,7 @@ class Forward:
     """What `Decoder.forward` and `Decoder.logits` compute, fused."""
 
     def __init__(self, model: Decoder, cache: BlockCache, attention: PagedAttention) -> None:
-        self._config, self._weights = model.config, model.weights
+        self._config, self._weights, self._dtype = model.config, model.weights, model.dtype
         self._cache, self._attention = cache, attention
         self._rotary = Rotary(model.config.rope, model.config.head_dim, model.device)
 
@@ -35,7 +35,7 @@ class Forward:
     def _layers(self, inputs: Inputs, singles: int, drawn: Tensor) -> tuple[Tensor, Tensor | None]:
         """The residual stream, and what the last layer adds to it."""
         config, eps = self._config, self._config.norm_eps
-        rows = ops.embed(inputs.tokens, drawn, self._weights.embedding)
+        rows = ops.embed(inputs.tokens, drawn, self._weights.embedding, self._dtype)
         turns = self._turns(inputs)
         self._attention.plan(inputs, singles)
         added = None
@@ -43,7 +43,7 @@ class Forward:
             qkv = layer.qkv(ops.normalize(rows, added, layer.attention_norm, eps))
             keys, values = self._cache.keys[index], self._cache.values[index]
             turned = turns if config.rotations[index] else None
-            query = ops.place(qkv, layer.qk_norm, turned, inputs.slots, keys, values, config)
+            query = ops.place(qkv, layer.qk_norm, turned, inputs.slots, keys, values, config.heads, eps)
             attended = layer.output(self._attention.attend(index, query, inputs, singles))
             gate_up = layer.gate_up(ops.normalize(rows, attended, layer.mlp_norm, eps))
             added = layer.down(ops.gate(gate_up))

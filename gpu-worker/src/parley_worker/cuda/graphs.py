@@ -17,7 +17,7 @@ def bucket(rows: int) -> int:
 
 def buckets(most: int) -> list[int]:
     """All that `bucket` gives for up to `most` rows."""
-    return [size for size in _SMALL if size < bucket(most)] + list(range(_STRIDE, bucket(most) + 1, _STRIDE)) or [1]
+    return sorted({bucket(rows) for rows in range(1, most + 1)})
 
 
 class Graphs:

@@ -12,9 +12,9 @@ from torch import Tensor
 from parley_worker.cuda.kernels.heads import place_heads
 from parley_worker.cuda.kernels.linear import multiply_narrow
 from parley_worker.cuda.kernels.rows import add_normalize, embed_tokens, gate_rows
-from parley_worker.models.config import ModelConfig
 
 _LANES = 1024
+_HEADS = 8
 
 
 def product_type(rows: Tensor) -> Any:
@@ -24,10 +24,10 @@ def product_type(rows: Tensor) -> Any:
     return tl.bfloat16 if rows.dtype is torch.bfloat16 else tl.float16
 
 
-def embed(tokens: Tensor, drawn: Tensor, embedding: Tensor) -> Tensor:
-    """The rows [n, hidden_size] of tokens [n]; a token -1 - d is drawn[d]."""
+def embed(tokens: Tensor, drawn: Tensor, embedding: Tensor, dtype: torch.dtype) -> Tensor:
+    """The rows [n, hidden_size] of tokens [n], in `dtype`; a token -1 - d is drawn[d]."""
     width = embedding.shape[1]
-    rows = embedding.new_empty(len(tokens), width)
+    rows = embedding.new_empty(len(tokens), width, dtype=dtype)
     block = min(_LANES, triton.next_power_of_2(width))
     embed_tokens[(len(tokens), triton.cdiv(width, block))](
         tokens, drawn, embedding, rows, *embedding.stride(), WIDTH=width, BLOCK=block
@@ -70,17 +70,20 @@ def place(
     slots: Tensor,
     keys: Tensor,
     values: Tensor,
-    config: ModelConfig,
+    heads: int,
+    eps: float,
 ) -> Tensor:
     """Queries [n, heads, head_dim], normalized and turned, of qkv [n, (heads + 2 * kv_heads) * head_dim].
 
     Keys and values go into keys and values [blocks, BLOCK_SIZE, kv_heads, head_dim] at slots [n], -1 being nowhere.
     norm: as Layer.qk_norm. turns: cosines and signed sines [n, head_dim], float32.
     """
-    query = qkv.new_empty(len(qkv), config.heads, config.head_dim)
+    page, kv_heads, head_dim = keys.shape[1:]
+    query = qkv.new_empty(len(qkv), heads, head_dim)
     cos, sin = turns or (qkv, qkv)
-    page_stride, place_stride, head_stride, _ = keys.stride()
-    place_heads[(len(qkv), config.heads + 2 * config.kv_heads)](
+    count = heads + 2 * kv_heads
+    block = min(_HEADS, triton.next_power_of_2(count))
+    place_heads[(len(qkv), triton.cdiv(count, block))](
         qkv,
         qkv if norm is None else norm,
         cos,
@@ -89,18 +92,17 @@ def place(
         query,
         keys,
         values,
-        config.norm_eps,
-        page_stride,
-        place_stride,
-        head_stride,
-        HEADS=config.heads,
-        KV_HEADS=config.kv_heads,
-        HEAD_DIM=config.head_dim,
-        BLOCK_D=triton.next_power_of_2(config.head_dim),
-        PAGE=keys.shape[1],
+        eps,
+        *keys.stride()[:3],
+        HEADS=heads,
+        KV_HEADS=kv_heads,
+        BLOCK_H=block,
+        HEAD_DIM=head_dim,
+        BLOCK_D=triton.next_power_of_2(head_dim),
+        PAGE=page,
         NORM=norm is not None,
         ROTATE=turns is not None,
-        num_warps=1,
+        num_warps=4,
     )
     return query
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - the customary name
 
 from parley_worker.cuda import ops
-from parley_worker.models.config import ModelConfig, read_model_config
-from parley_worker.testing.checkpoints import write_checkpoint
 
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> ModelConfig:
-    return read_model_config(write_checkpoint(tmp_path_factory.mktemp("checkpoint")))
+EPS = 1e-5
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -23,7 +16,7 @@ def test_embed_takes_ids_and_draws(transposed: bool) -> None:
     embedding = torch.randn(1100, 50).t() if transposed else torch.randn(50, 1100)
     tokens = torch.tensor([3, -1, 49, -3, 0], dtype=torch.int32)
     drawn = torch.tensor([7, 8, 9])
-    assert torch.equal(ops.embed(tokens, drawn, embedding), embedding[[3, 7, 49, 9, 0]])
+    assert torch.equal(ops.embed(tokens, drawn, embedding, torch.float32), embedding[[3, 7, 49, 9, 0]])
 
 
 @pytest.mark.parametrize("width", [48, 64, 1000])
@@ -32,11 +25,11 @@ def test_normalize(width: int, dtype: torch.dtype) -> None:
     rows, added = torch.randn(3, width).to(dtype), torch.randn(3, width).to(dtype)
     weight = torch.rand(width).to(dtype)
     tolerance = 1e-6 if dtype is torch.float32 else 2e-2
-    expected = F.rms_norm(rows.float(), (width,), weight.float(), 1e-5).to(dtype)
-    torch.testing.assert_close(ops.normalize(rows, None, weight, 1e-5), expected, atol=tolerance, rtol=tolerance)
+    expected = F.rms_norm(rows.float(), (width,), weight.float(), EPS).to(dtype)
+    torch.testing.assert_close(ops.normalize(rows, None, weight, EPS), expected, atol=tolerance, rtol=tolerance)
     total = rows + added
-    expected = F.rms_norm(total.float(), (width,), weight.float(), 1e-5).to(dtype)
-    torch.testing.assert_close(ops.normalize(rows, added, weight, 1e-5), expected, atol=tolerance, rtol=tolerance)
+    expected = F.rms_norm(total.float(), (width,), weight.float(), EPS).to(dtype)
+    torch.testing.assert_close(ops.normalize(rows, added, weight, EPS), expected, atol=tolerance, rtol=tolerance)
     torch.testing.assert_close(rows, total, atol=tolerance, rtol=tolerance)
 
 
@@ -50,20 +43,19 @@ def test_gate(width: int) -> None:
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("head_dim", [12, 80])
-def test_place(config: ModelConfig, head_dim: int, norm: bool, turned: bool) -> None:
-    config = replace(config, heads=4, kv_heads=2, head_dim=head_dim)
+def test_place(head_dim: int, norm: bool, turned: bool) -> None:
     qkv = torch.randn(3, 8, head_dim)
     weight = torch.rand(6, head_dim) if norm else None
     turns = (torch.randn(3, head_dim), torch.randn(3, head_dim)) if turned else None
     keys, values = (torch.full((3, 16, 2, head_dim), torch.nan) for _ in range(2))
     heads, value = qkv[:, :6], qkv[:, 6:]
     if weight is not None:
-        heads = F.rms_norm(heads, (head_dim,), None, config.norm_eps) * weight
+        heads = F.rms_norm(heads, (head_dim,), None, EPS) * weight
     if turns is not None:
         cos, sin = (part.unsqueeze(1) for part in turns)
         heads = heads * cos + heads.roll(head_dim // 2, -1) * sin
     slots = torch.tensor([33, -1, 15], dtype=torch.int32)
-    query = ops.place(qkv.flatten(1), weight, turns, slots, keys, values, config)
+    query = ops.place(qkv.flatten(1), weight, turns, slots, keys, values, 4, EPS)
     torch.testing.assert_close(query, heads[:, :4], atol=1e-6, rtol=1e-6)
     for held, new in ((keys, heads[:, 4:]), (values, value)):
         torch.testing.assert_close(held[[2, 0], [1, 15]], new[[0, 2]], atol=1e-6, rtol=1e-6)

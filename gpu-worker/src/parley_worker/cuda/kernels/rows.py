@@ -19,7 +19,7 @@ def embed_tokens(tokens, drawn, embedding, output, row_stride, lane_stride, WIDT
     lanes = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = lanes < WIDTH
     held = tl.load(embedding + token * row_stride + lanes.to(tl.int64) * lane_stride, mask=inside)
-    tl.store(output + row * WIDTH + lanes, held, mask=inside)
+    tl.store(output + row * WIDTH + lanes, held.to(output.dtype.element_ty), mask=inside)
 
 
 @triton.jit
