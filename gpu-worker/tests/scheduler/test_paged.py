@@ -456,16 +456,9 @@ class TestPreemption:
         assert hits >= BLOCK_SIZE
         assert all(output.cached_tokens == 0 for output in outputs)
 
-    def test_who_had_to_go_while_a_step_is_planned_is_not_in_it(self) -> None:
-        scheduler, model = PagedScheduler(4, 4, 64, step_tokens=1), BlockModel(4)
-        requests = [request("a", 15, 30), request("b", 30, 1), request("c", 1, 5)]
-        for each in requests:
-            scheduler.add(each)
-        assert drain(scheduler, model) == {each.id: answer(each, each.max_tokens) for each in requests}
-
     def test_the_oldest_prompt_takes_blocks_from_other_prompts(self) -> None:
-        scheduler, model = PagedScheduler(14, 4, 160, step_tokens=3), BlockModel(14)
-        requests = [request("a", 100, 4), request("d", 2, 120), request("q", 90, 4)]
+        scheduler, model = PagedScheduler(10, 4, 160, step_tokens=3), BlockModel(10)
+        requests = [request("a", 100, 4), request("d", 14, 120), request("q", 30, 4)]
         for each in requests:
             scheduler.add(each)
         assert drain(scheduler, model) == {each.id: answer(each, each.max_tokens) for each in requests}
@@ -493,12 +486,13 @@ class TestPreemption:
         while not scheduler.idle:
             step = scheduler.schedule(0.0)
             if step.preemptions:
-                taken.append(set(shape(step)))
+                taken.append(shape(step))
+            assert "long" in shape(step) or len(answers["long"]) == 8
             for output in scheduler.update(step, model.run(step)):
                 assert output.token_id is not None
                 answers[output.id].append(output.token_id)
             scheduler.check_integrity()
-        assert taken[0] == {"long"}
+        assert taken[0] == {"long": 3}
         assert answers == {"long": answer(long, 8), "short": answer(short, 60)}
 
 
