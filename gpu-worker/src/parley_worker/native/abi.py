@@ -30,8 +30,8 @@ class DecoderWeights(ctypes.Structure):
 
 class Batch(ctypes.Structure):
     _fields_ = [
-        *((name, c_int64) for name in ("rows", "segments", "draws", "block_stride")),
-        *((name, c_void_p) for name in ("tokens", "positions", "starts", "blocks", "drawn", "cos", "sin")),
+        *((name, c_int64) for name in ("rows", "segments", "draws", "block_stride", "angles")),
+        *((name, c_void_p) for name in ("tokens", "positions", "starts", "blocks", "drawn", "angle_of", "cos", "sin")),
     ]
 
 
@@ -43,7 +43,6 @@ class AttentionTask(ctypes.Structure):
     ]
 
 
-_MESSAGE = (c_char_p, c_int64)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     # The result first, then the arguments.
     "parley_pool_create": (c_void_p, c_int64),
@@ -62,11 +61,11 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_cache_put": (None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_void_p),
     "parley_decoder_new": (c_void_p, POINTER(DecoderShape), POINTER(DecoderWeights), c_void_p, c_void_p),
     "parley_decoder_free": (None, c_void_p),
-    "parley_decoder_execute": (c_int64, c_void_p, POINTER(Batch), c_void_p, *_MESSAGE),
+    "parley_decoder_execute": (c_int64, c_void_p, POINTER(Batch), c_void_p, c_char_p, c_int64),
     "parley_normalize": (None, c_void_p, c_void_p, c_int64, c_double, c_void_p),
     "parley_rotate": (None, c_void_p, c_void_p, c_void_p, c_int64),
     "parley_activate": (None, c_void_p, c_void_p, c_int64),
-    "parley_attend": (c_int64, c_void_p, POINTER(AttentionTask), *_MESSAGE),
+    "parley_attend": (c_int64, c_void_p, POINTER(AttentionTask)),
     "parley_exp": (None, c_void_p, c_int64),
     "parley_half": (None, c_void_p, c_int64),
 }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from parley_worker.engine.errors import EngineConfigError
@@ -53,53 +55,36 @@ class NativeExecutor:
         """How many threads share a step from now on. Raises OSError if the system has no more."""
         self._pool.resize(threads)
 
-    @torch.no_grad()
     def execute(self, batch: Batch) -> Tensor:
-        """See `Executor`. Raises ValueError for a batch that is not one of this model and cache."""
-        _check(batch, self.config, self.blocks)
+        """See `Executor`. Raises ValueError for a batch that is not one of this model and cache, and MemoryError."""
         if len(batch.draws) > len(self._scores):
             self._scores = torch.empty(len(batch.draws), self.config.vocab_size)
         scores = self._scores[: len(batch.draws)]
-        if not len(batch.tokens):
-            return scores
-        cos, sin = self._rotations(torch.from_numpy(batch.positions), torch.from_numpy(batch.lengths))
-        arrays = [
-            np.ascontiguousarray(values, dtype)
-            for values, dtype in (
-                (batch.tokens, np.int64),
-                (batch.positions, np.int64),
-                (batch.starts, np.int32),
-                (batch.blocks, np.int32),
-                (batch.draws, np.int64),
-                (cos.numpy(), np.float32),
-                (sin.numpy(), np.float32),
-            )
-        ]
-        counts = (len(batch.tokens), len(batch.blocks), len(batch.draws), batch.blocks.shape[1])
-        self._decoder.execute(abi.Batch(*counts, *(array.ctypes.data for array in arrays)), scores.numpy())
+        if len(batch.tokens):
+            arrays = self._arrays(batch)
+            counts = (len(batch.tokens), len(batch.blocks), len(batch.draws), batch.blocks.shape[1], len(arrays[-1]))
+            described = abi.Batch(*counts, *(array.__array_interface__["data"][0] for array in arrays))
+            self._decoder.execute(described, scores.data_ptr())
         return scores
 
-
-def _check(batch: Batch, config: ModelConfig, blocks: int) -> None:
-    """The library trusts what it is given: whatever could make it read or write elsewhere ends here."""
-    rows, starts, table = len(batch.tokens), batch.starts, batch.blocks
-    if len(batch.positions) != rows or len(batch.lengths) != rows:
-        raise ValueError(f"{rows} tokens, {len(batch.positions)} positions and {len(batch.lengths)} lengths")
-    if len(starts) != len(table) + 1 or starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 1).any():
-        raise ValueError(f"segments that begin at {starts.tolist()} for {len(table)} tables of blocks and {rows} rows")
-    _within("token", batch.tokens, config.vocab_size)
-    _within("position", batch.positions, table.shape[1] * BLOCK_SIZE)
-    _within("block", table, blocks)
-    _within("draw", batch.draws, rows)
-    steps = np.diff(batch.positions)
-    steps[starts[1:-1] - 1] = 1
-    if (steps != 1).any():
-        raise ValueError("the positions of a segment do not follow each other")
-
-
-def _within(what: str, values: np.ndarray[tuple[int, ...], np.dtype[np.integer]], limit: int) -> None:
-    if values.size and (values.min() < 0 or values.max() >= limit):
-        raise ValueError(f"{what}: {values.min()} to {values.max()} is not within 0 to {limit - 1}")
+    def _arrays(self, batch: Batch) -> list[NDArray[Any]]:
+        """What abi.Batch points to. Its numbers are checked by the library; here, that there are as many as it says."""
+        rows = len(batch.tokens)
+        if len(batch.positions) != rows or len(batch.lengths) != rows:
+            raise ValueError(f"{rows} tokens, {len(batch.positions)} positions and {len(batch.lengths)} lengths")
+        if len(batch.starts) != len(batch.blocks) + 1:
+            raise ValueError(f"{len(batch.starts)} starts for {len(batch.blocks)} segments")
+        tokens, positions, draws, lengths = (
+            np.ascontiguousarray(values, np.int64)
+            for values in (batch.tokens, batch.positions, batch.draws, batch.lengths)
+        )
+        starts, blocks = (np.ascontiguousarray(values, np.int32) for values in (batch.starts, batch.blocks))
+        if not 0 <= positions.min() <= positions.max() < self.config.window:
+            raise ValueError(
+                f"positions from {positions.min()} to {positions.max()} in a window of {self.config.window}"
+            )
+        angles = self._rotations(positions, lengths)
+        return [tokens, positions, starts, blocks, draws, angles.of_rows, angles.cos, angles.sin]
 
 
 def _describe(config: ModelConfig, weights: PackedWeights) -> tuple[abi.DecoderShape, abi.DecoderWeights]:

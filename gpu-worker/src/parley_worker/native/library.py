@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 MAX_INPUTS = 131_072
 """The longest rows that are multiplied: sums of int8 products are exact up to here."""
 
-_MESSAGE_BYTES = 256
+_NO_MEMORY, _MESSAGE_BYTES = 1, 256
 
 
 class Format(IntEnum):
@@ -152,10 +152,13 @@ class Decoder(_Handle):
         pointer = pool.library.functions.parley_decoder_new(shape, weights, cache.pointer, pool.pointer)
         super().__init__(pool.library, pointer, "parley_decoder_free", "a decoder")
         self._keeps = (cache, pool, keeps)
+        self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._execute = self.library.functions.parley_decoder_execute
 
-    def execute(self, batch: abi.Batch, scores: Floats) -> None:
-        """Compute a batch whose numbers are all in range. Raises MemoryError, before anything is computed."""
-        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
-        execute = self.library.functions.parley_decoder_execute
-        if execute(self.pointer, batch, scores.ctypes.data, message, _MESSAGE_BYTES):
-            raise MemoryError(f"no memory for a step: {message.value.decode()}")
+    def execute(self, batch: abi.Batch, scores: int) -> None:
+        """Compute a batch; `scores` is an address. Raises ValueError or MemoryError before anything is computed."""
+        outcome = self._execute(self.pointer, batch, scores, self._message, _MESSAGE_BYTES)
+        if outcome == _NO_MEMORY:
+            raise MemoryError("no memory for a step")
+        if outcome:
+            raise ValueError(self._message.value.decode())

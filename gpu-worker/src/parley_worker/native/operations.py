@@ -12,8 +12,6 @@ from torch import Tensor
 from parley_worker.native import abi
 from parley_worker.native.library import Cache, Library
 
-_MESSAGE_BYTES = 256
-
 
 class Operations:
     """What the decoder does to rows between its products. All tensors are float32."""
@@ -65,9 +63,8 @@ class Operations:
             *(queries.data_ptr(), group * head_dim, positions.ctypes.data, blocks.ctypes.data),
             *(out.data_ptr(), group * head_dim),
         )
-        message = ctypes.create_string_buffer(_MESSAGE_BYTES)
-        if self._functions.parley_attend(cache.pointer, task, message, _MESSAGE_BYTES):
-            raise MemoryError(message.value.decode())
+        if self._functions.parley_attend(cache.pointer, task):
+            raise MemoryError("no memory for attention")
         return out
 
     @staticmethod

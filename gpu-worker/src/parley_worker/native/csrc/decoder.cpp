@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <stdexcept>
+#include <string>
 
 #include "elementwise.h"
 
@@ -16,6 +18,12 @@ struct Share {
 // What one of the threads does of `count` equal pieces of work.
 Share share(int64_t count, int thread, int threads) {
   return {count * thread / threads, count * (thread + 1) / threads};
+}
+
+void check_within(const char* what, int64_t value, int64_t limit) {
+  if (value >= 0 && value < limit) return;
+  throw std::invalid_argument(std::string(what) + " " + std::to_string(value) + " is not within 0 to " +
+                              std::to_string(limit - 1));
 }
 
 bool is_int8(const Matrix& matrix) { return matrix.format() == Format::int8; }
@@ -35,8 +43,31 @@ Decoder::Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache
    claimed_(size_t(shape.layers)) {}
 
 void Decoder::execute(const Batch& batch, float* scores) {
+  check(batch);
   prepare(batch);
   pool_.fork([&](int thread, int threads) { run(batch, scores, thread, threads); });
+}
+
+// Whatever could make a step read or write elsewhere ends here.
+void Decoder::check(const Batch& batch) const {
+  for (int64_t row = 0; row < batch.rows; ++row) {
+    check_within("token", batch.tokens[row], shape_.vocab_size);
+    check_within("position", batch.positions[row], batch.block_stride * kLanes);
+    check_within("angle", batch.angle_of[row], batch.angles);
+  }
+  for (int64_t draw = 0; draw < batch.draws; ++draw) check_within("draw", batch.drawn[draw], batch.rows);
+  if (batch.starts[0] != 0 || batch.starts[batch.segments] != batch.rows)
+    throw std::invalid_argument("the segments are not of all rows");
+  for (int64_t segment = 0; segment < batch.segments; ++segment) {
+    const int64_t begin = batch.starts[segment], end = batch.starts[segment + 1];
+    if (begin >= end || end > batch.rows) throw std::invalid_argument("a segment has no rows");
+    for (int64_t row = begin + 1; row < end; ++row)
+      if (batch.positions[row] != batch.positions[row - 1] + 1)
+        throw std::invalid_argument("the positions of a segment do not follow each other");
+    const int32_t* blocks = batch.blocks + segment * batch.block_stride;
+    for (int64_t block = 0; block <= batch.positions[end - 1] / kLanes; ++block)
+      check_within("block", blocks[block], cache_.shape().blocks);
+  }
 }
 
 void Decoder::prepare(const Batch& batch) {
@@ -152,10 +183,11 @@ void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head
   float* queries = heads + head * group * size;
   float* key = heads + (shape_.heads + head) * size;
   const float* value = heads + (shape_.heads + shape_.kv_heads + head) * size;
+  const int64_t angle = batch.angle_of[row] * size;
   const float epsilon = float(shape_.epsilon), scale = 1.0f / std::sqrt(float(size));
   const auto turn = [&](float* one, const float* norm) {
     if (norm != nullptr) normalize(one, norm, size, epsilon, one);
-    if (layer.rotates) rotate(one, batch.cos + row * size, batch.sin + row * size, size);
+    if (layer.rotates) rotate(one, batch.cos + angle, batch.sin + angle, size);
   };
   for (int64_t i = 0; i < group; ++i) turn(queries + i * size, layer.query_norm);
   for (int64_t i = 0; i < group * size; ++i) queries[i] *= scale;

@@ -34,13 +34,13 @@ struct DecoderWeights {
   const LayerWeights* layers;
 };
 
-// A batch as parley_worker/scheduler/batch.py describes it, with cos and sin [rows, head_dim] of the rows' positions.
-// Everything is in range: the caller has seen to it. blocks: [segments, block_stride].
+// A batch as parley_worker/scheduler/batch.py describes it. blocks: [segments, block_stride]. cos and sin are tables
+// [angles, head_dim], whose row for a row of the batch `angle_of` names.
 struct Batch {
-  int64_t rows, segments, draws, block_stride;
+  int64_t rows, segments, draws, block_stride, angles;
   const int64_t *tokens, *positions;
   const int32_t *starts, *blocks;
-  const int64_t* drawn;
+  const int64_t *drawn, *angle_of;
   const float *cos, *sin;
 };
 
@@ -49,8 +49,8 @@ class Decoder {
   // All that is pointed to stays the caller's and must outlive the decoder.
   Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache& cache, Pool& pool);
 
-  // Writes the keys and values of all rows and the scores [draws, vocab_size] of those drawn. Throws std::bad_alloc,
-  // before anything is computed.
+  // Writes the keys and values of all rows and the scores [draws, vocab_size] of those drawn. Throws, before anything is
+  // computed, std::invalid_argument for a batch that is none of this model and cache, and std::bad_alloc.
   void execute(const Batch& batch, float* scores);
 
  private:
@@ -58,6 +58,7 @@ class Decoder {
     int64_t segment, row, rows;
   };
 
+  void check(const Batch& batch) const;
   void prepare(const Batch& batch);
   void list_tiles(const Batch& batch);
   void run(const Batch& batch, float* scores, int thread, int threads) noexcept;

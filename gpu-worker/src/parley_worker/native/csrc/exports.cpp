@@ -1,6 +1,7 @@
 // What Python calls. See parley_worker/native/library.py, which declares the same.
 #include <cstring>
-#include <exception>
+#include <new>
+#include <stdexcept>
 
 #include "decoder.h"
 #include "elementwise.h"
@@ -9,16 +10,20 @@ using namespace parley;
 
 namespace {
 
-// Runs `work`; what it throws becomes a message of at most `size` bytes. 0 is success.
+enum Outcome : int64_t { kDone = 0, kNoMemory = 1, kInvalid = 2 };
+
+// Runs `work`. Why it is invalid becomes a message of at most `size` bytes.
 template <typename Work>
 int64_t guarded(char* message, int64_t size, Work&& work) {
   try {
     work();
-    return 0;
-  } catch (const std::exception& error) {
+    return kDone;
+  } catch (const std::bad_alloc&) {
+    return kNoMemory;
+  } catch (const std::invalid_argument& error) {
     std::strncpy(message, error.what(), size_t(size) - 1);
     message[size - 1] = 0;
-    return 1;
+    return kInvalid;
   }
 }
 
@@ -85,11 +90,14 @@ void parley_half(float* values, int64_t count) {
   }
 }
 
-int64_t parley_attend(const Cache* cache, const AttentionTask* task, char* message, int64_t size) {
-  return guarded(message, size, [&] {
+int64_t parley_attend(const Cache* cache, const AttentionTask* task) {
+  try {
     AttentionScratch scratch(cache->shape(), task->rows * task->group);
     attend(*cache, *task, scratch);
-  });
+    return kDone;
+  } catch (const std::bad_alloc&) {
+    return kNoMemory;
+  }
 }
 
 }  // extern "C"
