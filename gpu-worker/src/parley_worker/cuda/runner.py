@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from parley_worker.cuda.executor import CudaExecutor
 from parley_worker.engine.sampler.plan import Plan
 from parley_worker.engine.sampler.sampled import Sampled
-from parley_worker.scheduler.batch import Batch
-from parley_worker.scheduler.draw import Draw
+from parley_worker.scheduler.assembly import make_batch
+from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Drawn
 
 
@@ -28,17 +26,18 @@ class Launched:
 class Runner:
     """The model and the sampler, a step ahead of their host.
 
-    With steps n and n + 1 of a scheduler that looks ahead: launch(n), launch(n + 1), then n's result(), and so on. The
-    batch of n + 1 names tokens of n by ids below 0, which the device puts in as it comes to them.
+    With the steps of a scheduler that looks ahead: launch(n), launch(n + 1), then the result of n, and so on. The batch
+    of n + 1 names tokens of n by ids below 0, which the device puts in as it comes to them.
     """
 
     def __init__(self, executor: CudaExecutor) -> None:
         self._executor = executor
 
     @torch.no_grad()
-    def launch(self, batch: Batch, draws: Sequence[Draw]) -> Launched:
-        """Queue a step and its draws, one for each of batch.draws. Reads the draws now. ValueError as `execute`."""
-        scores = self._executor.execute(batch)
+    def launch(self, step: Step) -> Launched:
+        """Queue a step and its draws. The step is read now: the scheduler may go on. ValueError as `execute`."""
+        scores = self._executor.execute(make_batch(step))
+        draws = step.draws
         if not draws:
             self._executor.remember(None)
             return Launched(None)

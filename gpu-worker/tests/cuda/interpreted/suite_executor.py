@@ -11,16 +11,12 @@ import torch
 from parley_worker.cuda.attention import Tiling
 from parley_worker.cuda.executor import CudaExecutor, Limits
 from parley_worker.cuda.narrow import narrow
-from parley_worker.cuda.runner import Runner
 from parley_worker.models.decoder import Decoder
 from parley_worker.models.loader import load_model
-from parley_worker.scheduler.draw import Draw
-from parley_worker.scheduler.request import Sampling
 from parley_worker.testing.checkpoints import write_checkpoint
 from parley_worker.testing.segments import Blocks, Text, make_batch, make_tokens
 
 BLOCKS = 16
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +67,12 @@ def test_a_step_of_nothing(executor: CudaExecutor, text: Text) -> None:
 
 def test_tokens_of_the_step_before(model: Decoder, text: Text) -> None:
     """A step that names the drawn tokens is the step that has them."""
-    executor, draws = new_executor(model), [Draw(GREEDY, 0, text.tokens, 40)] * 2
-    first = make_batch([text.part(0, 39, draws=(20, 38))])
-    drawn = [token.token_id for token in Runner(executor).launch(first, draws).result() if token]
+    executor = new_executor(model)
+    drawn = executor.execute(make_batch([text.part(0, 39, draws=(20, 38))])).argmax(-1)
+    executor.remember(drawn)
     second = make_batch([text.part(39)])
     for draw in (0, 1):
-        known = executor.execute(replace(second, tokens=np.array([drawn[draw]])))
+        known = executor.execute(replace(second, tokens=drawn[draw : draw + 1].numpy()))
         assert torch.equal(executor.execute(replace(second, tokens=np.array([-1 - draw]))), known)
     assert drawn[0] != drawn[1]
 
