@@ -14,8 +14,8 @@ namespace parley {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto spinning = std::chrono::microseconds(50);
-constexpr int pauses_per_look = 32;  // at the clock, which costs more than a pause
+constexpr auto kSpinning = std::chrono::microseconds(50);
+constexpr int kPauses = 32;  // less than a microsecond; the clock and the scheduler are asked in between
 
 void pause() {
 #if defined(__x86_64__)
@@ -25,13 +25,15 @@ void pause() {
 #endif
 }
 
+// On a busy machine the thread that is waited for may be next on this very core: whoever spins yields.
 void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
-    const auto until = Clock::now() + spinning;
+    const auto until = Clock::now() + kSpinning;
     do {
-        for (int i = 0; i < pauses_per_look; ++i) {
+        for (int i = 0; i < kPauses; ++i) {
             if (value.load(std::memory_order_acquire) != old) return;
             pause();
         }
+        std::this_thread::yield();
     } while (Clock::now() < until);
     value.wait(old, std::memory_order_acquire);
 }
