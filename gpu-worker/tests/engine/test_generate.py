@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ async def answer(backend: TorchBackend, tmp_path: Path, content: str | bytes) ->
 
 async def test_prompts_of_every_kind_are_answered(backend: TorchBackend, tmp_path: Path) -> None:
     text = {"id": "text", "prompt": "hello", **GREEDY}
-    ids = {"id": 2, "prompt_ids": list(await backend.encode_text("hello")), **GREEDY}
+    prompt_ids = list(await backend.encode_text("hello"))
+    ids = {"id": 2, "prompt_ids": prompt_ids, **GREEDY}
     chat = {
         "id": "chat",
         "messages": [{"role": "user", "content": "hello"}],
@@ -55,7 +56,7 @@ async def test_prompts_of_every_kind_are_answered(backend: TorchBackend, tmp_pat
     assert answers["text"] == answers[2]
     assert answers["text"]["finish_reason"] == "length"
     assert len(answers["text"]["token_ids"]) == answers["text"]["usage"]["completion_tokens"] == 8
-    assert answers["text"]["usage"]["prompt_tokens"] == len(ids["prompt_ids"])
+    assert answers["text"]["usage"]["prompt_tokens"] == len(prompt_ids)
 
 
 async def test_many_lines_keep_their_answers_apart(backend: TorchBackend, tmp_path: Path) -> None:
@@ -104,6 +105,16 @@ async def test_bad_lines_fail_alone(backend: TorchBackend, tmp_path: Path) -> No
         ({"top_p": 2}, "top_p"),
         ({"top_k": -1}, "top_k"),
         ({"seed": "x"}, "seed"),
+        ({"min_p": 1.1}, "min_p"),
+        ({"min_p": "0.1"}, "min_p"),
+        ({"presence_penalty": -2.5}, "presence_penalty"),
+        ({"presence_penalty": float("inf")}, "presence_penalty"),
+        ({"frequency_penalty": 2.1}, "frequency_penalty"),
+        ({"frequency_penalty": False}, "frequency_penalty"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"logprobs": -1}, "logprobs"),
+        ({"logprobs": True}, "logprobs"),
         ({"stop": ["a"] * 9}, "stop"),
         ({"stop": ""}, "stop"),
         ({"stop": [1]}, "stop"),
@@ -117,6 +128,84 @@ async def test_what_a_line_may_not_say_is_refused_by_name(changes: dict[str, Any
         read_line(parse_line(data))
     assert caught.value.field == field
     assert field in caught.value.message
+
+
+async def test_logprobs_are_told_of_each_token_when_asked_for(backend: TorchBackend, tmp_path: Path) -> None:
+    asked = {"prompt": "hello", "max_tokens": 6, "temperature": 0, "ignore_eos": True}
+    penalties = {"repetition_penalty": 0.01, "presence_penalty": 0.5, "frequency_penalty": 0.5}
+    lines = [
+        {"id": "no", **asked},
+        {"id": "none", **asked, "logprobs": 0},
+        {"id": "some", **asked, "logprobs": 3},
+        {"id": "penalized", **asked, **penalties, "logprobs": 20},
+    ]
+    answers = {item["id"]: item for item in await answer(backend, tmp_path, "\n".join(map(json.dumps, lines)))}
+    assert "logprobs" not in answers["no"]
+    for name, count in (("none", 0), ("some", 3), ("penalized", 20)):
+        told = answers[name]["logprobs"]
+        assert [entry["token_id"] for entry in told] == answers[name]["token_ids"]
+        assert [len(entry["top"]) for entry in told] == [count] * 6
+        assert all(entry["logprob"] < 0 for entry in told)
+    # A greedy token is the likeliest one, and the same tokens have the same log-probabilities however many are told.
+    assert all(entry["top"][0] == _own(entry) for entry in answers["some"]["logprobs"])
+    assert [entry["logprob"] for entry in answers["none"]["logprobs"]] == [
+        entry["logprob"] for entry in answers["some"]["logprobs"]
+    ]
+    # Penalties change what is drawn, not what is told of the scores.
+    assert answers["penalized"]["token_ids"] != answers["some"]["token_ids"]
+    assert answers["penalized"]["logprobs"][0]["top"][:3] == answers["some"]["logprobs"][0]["top"]
+
+
+def _own(entry: dict[str, Any]) -> dict[str, Any]:
+    return {"token_id": entry["token_id"], "logprob": entry["logprob"]}
+
+
+async def test_each_setting_reaches_the_engine(backend: TorchBackend, tmp_path: Path) -> None:
+    asked = {"prompt": "a wanderer", "max_tokens": 24, "ignore_eos": True, "seed": 5, "temperature": 3.0}
+    settings: list[dict[str, Any]] = [
+        {},
+        {"min_p": 1.0},
+        {"presence_penalty": 2.0},
+        {"frequency_penalty": -2.0},
+        {"repetition_penalty": 30.0},
+        {"top_k": 1},
+    ]
+    lines = [{"id": number, **asked, **setting} for number, setting in enumerate(settings)]
+    answers = {item["id"]: item for item in await answer(backend, tmp_path, "\n".join(map(json.dumps, lines)))}
+    tokens = [tuple(answers[number]["token_ids"]) for number in range(len(settings))]
+    assert len(set(tokens[:-1])) == len(settings) - 1
+    assert tokens[1] == tokens[-1]  # of the best token's own probability there is only the best
+
+
+class Heard:
+    """Notes what it is told of a batch."""
+
+    def __init__(self) -> None:
+        self.lines: int | None = None
+        self.tokens = self.answers = self.errors = 0
+        self.ended = False
+
+    def begin(self, count: Callable[[], int | None]) -> None:
+        self.lines = count()
+
+    def made(self, tokens: int) -> None:
+        self.tokens += tokens
+
+    def answered(self, *, error: bool) -> None:
+        self.answers += 1
+        self.errors += error
+
+    def end(self) -> None:
+        self.ended = True
+
+
+async def test_progress_hears_of_all_lines_and_tokens(checkpoint: Path, tmp_path: Path) -> None:
+    source, target, heard = tmp_path / "in.jsonl", tmp_path / "out.jsonl", Heard()
+    good = [json.dumps({"id": number, "prompt": "a", **GREEDY}) for number in range(5)]
+    source.write_text("\n\n".join([*good, "{", ""]))
+    await generate_file(EngineConfig(checkpoint, threads=1), source, target, heard)
+    assert (heard.lines, heard.tokens, heard.answers, heard.errors, heard.ended) == (6, 40, 6, 1, True)
+    assert len(target.read_text().splitlines()) == 6
 
 
 async def test_the_death_of_the_engine_costs_no_line(backend: TorchBackend, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ async def generate_file(config: EngineConfig, source: Path, target: Path, progre
             with target.open("w", encoding="utf-8", newline="\n") as answers:
                 progress.begin(partial(_count, lines))
                 await _answer_all(backend, lines, answers, progress)
+                progress.end()
 
 
 def _check_target(source: Path, target: Path) -> None:

@@ -25,6 +25,10 @@ class Progress(Protocol):
         """A line has its answer, or its error."""
         ...
 
+    def end(self) -> None:
+        """All lines are answered."""
+        ...
+
 
 class Silent:
     """Nobody watches."""
@@ -35,14 +39,17 @@ class Silent:
 
     def answered(self, *, error: bool) -> None: ...
 
+    def end(self) -> None: ...
+
 
 class Shown:
     """A bar on a terminal. What it says is read when it is drawn, ten times a second: a token costs an addition."""
 
     def __init__(self, bar: Bar) -> None:
-        self._bar, self._task = bar, bar.add_task("loading the model", total=None, tally=self)
         self._lines = self._errors = self._tokens = 0
         self._began: float | None = None
+        self._ended: float | None = None
+        self._bar, self._task = bar, bar.add_task("loading the model", total=None, tally=self)
 
     def begin(self, count: Callable[[], int | None]) -> None:
         self._bar.update(self._task, description="answering", total=count())
@@ -56,6 +63,9 @@ class Shown:
         self._lines += 1
         self._errors += error
         self._bar.advance(self._task)
+
+    def end(self) -> None:
+        self._ended = time.monotonic()
 
     @property
     def rate(self) -> str:
@@ -75,7 +85,8 @@ class Shown:
 
     @property
     def _seconds(self) -> float:
-        return max(1e-3, time.monotonic() - (self._began or 0.0))
+        now = time.monotonic()
+        return max(1e-3, (self._ended or now) - (self._began or now))
 
 
 @contextmanager

@@ -19,6 +19,15 @@ SERVER_STOPS = 4
 CHARACTERS_PER_TOKEN = 4
 MESSAGE_OVERHEAD = 16
 _SEEDS = 2**31
+_NOT_EVERYWHERE = (
+    "top_k",
+    "repetition_penalty",
+    "ignore_eos",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ class Prompt:
     @classmethod
     def of(cls, job: Job, manner: Manner) -> Prompt:
         """Raises BadInput for what the server would silently do otherwise; field `resume`: it can only begin again."""
-        for name in ("top_k", "repetition_penalty", "ignore_eos"):
+        for name in _NOT_EVERYWHERE:
             if getattr(job.params, name) and name not in manner.parameters:
                 raise BadInput(f"{name} is not taken by this model's server", field=name)
         if job.resume.text and not manner.continues:
