@@ -17,7 +17,7 @@ from parley_worker.assignments import Assignment, Assignments, Stop
 from parley_worker.claims import Claims
 from parley_worker.core import ModelInfo
 from parley_worker.ports import Lease
-from parley_worker.requests import decode, published_at
+from parley_worker.requests import deadline_of, decode, published_at
 from parley_worker.tasks import end
 
 log = get_logger(__name__)
@@ -109,10 +109,16 @@ class RequestConsumer:
             if assignment is None:
                 await self._settle(delivery)
                 return
+            await self._until_ready(request, assignment)
             await self._claim(delivery, request, assignment)
             if assignment.lease is not None:
                 self._waited(delivery.record)
                 await self._answer(request, assignment, assignment.lease)
+
+    async def _until_ready(self, request: InferenceRequested, assignment: Assignment) -> None:
+        """What was fetched right before the model died waits for it: a claim now would be an attempt for nothing."""
+        while not self._ready() and assignment.stopping is None and self._clock.now() < deadline_of(request):
+            await self._clock.sleep(READY_POLL_SECONDS)
 
     def _waited(self, record: Record) -> None:
         if (published := published_at(record)) is not None:

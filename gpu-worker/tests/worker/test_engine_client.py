@@ -18,6 +18,7 @@ from parley_worker.config import EngineConfig
 from parley_worker.core import ChatMessage, FinishReason, Job
 from parley_worker.engine.client import EngineClient
 from parley_worker.engine.errors import DeadlinePassed, EngineDied, NonFiniteScores, RequestError
+from parley_worker.engine.inbox import Inbox
 from parley_worker.engine.messages import Ran
 from parley_worker.engine.process import EngineProcess
 from parley_worker.scheduler.request import Fault, Output, Request, Sampling
@@ -162,3 +163,12 @@ async def test_a_job_brings_its_user_and_deadline_and_learns_what_went_wrong(
     job = Job("job", (ChatMessage("user", "hello"),), user=user, deadline=12.5)
     with pytest.raises(error):
         [chunk async for chunk in backend.generate(job)]
+
+
+async def test_what_was_lost_before_anybody_waited_is_told_too() -> None:
+    inbox = Inbox()
+    inbox.put(Output("1", 5))
+    inbox.lose()
+    async with asyncio.timeout(5):
+        assert [output.token_id for output in await inbox.take()] == [5]
+        assert await inbox.take() == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from parley_kit.errors import BadInput, Unavailable
 from parley_live.base import Delta
 from parley_proto.events.v1.events_pb2 import GenerationCompleted
 from parley_worker.backends.scripted import ScriptedBackend
+from parley_worker.consumer import READY_POLL_SECONDS
 from parley_worker.core import Job
 from parley_worker.testing.backends import ProbedBackend, words
 from parley_worker.testing.platform import Platform
@@ -109,6 +112,24 @@ async def test_an_engine_that_dies_gives_the_answer_back(platform: Platform) -> 
         event = await platform.end()
     assert platform.owner.released == [generation_id]
     assert platform.owner.shut_down == []  # it counts as an attempt
+    assert (event.text, event.attempt, event.began_attempt) == (words(0, TOKENS), 2, 1)
+
+
+async def test_while_the_engine_starts_again_no_attempt_is_spent(platform: Platform) -> None:
+    def dies(job: Job, made: int) -> None:
+        if made == 10 and not job.resume.token_ids:
+            backend.ready = False
+        if not backend.ready:
+            raise Unavailable("the engine is not running")
+
+    backend = ProbedBackend(dies)
+    async with platform.worker(backend):
+        generation_id = await platform.ask(max_tokens=TOKENS)
+        await platform.owner.called.until(lambda: bool(platform.owner.released))
+        await asyncio.sleep(3 * READY_POLL_SECONDS)  # the request is there again: nothing is to come of it
+        assert platform.owner.generations[generation_id].attempt == 1
+        backend.ready = True
+        event = await platform.end()
     assert (event.text, event.attempt, event.began_attempt) == (words(0, TOKENS), 2, 1)
 
 
