@@ -11,7 +11,7 @@ INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsu
 GATEWAYS ?= 1
 WORKERS ?= 1
 
-.PHONY: help setup run test unit cluster cluster-down chaos mutants bench bench-engine soak lint types format proto settings model images clean
+.PHONY: help setup run test unit cluster cluster-down chaos mutants bench bench-engine bench-gpu soak lint types format proto settings model images clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ bench: setup ## measure; numbers side by side in one run
 
 bench-engine: setup ## the part of bench that puts the engine beside llama.cpp, transformers and the bandwidth limit
 	@for script in $(ENGINE_BENCHES); do echo "== $$script"; PYTHONPATH=tests $(BIN)/python $$script; done
+
+bench-gpu: setup ## the engine on a CUDA device, beside its roofline and transformers
+	@PYTHONPATH=tests $(BIN)/python tests/bench/gpu/throughput.py
 
 soak: setup ## ten thousand requests of all shapes through one engine; its memory (REQUESTS=n)
 	PYTHONPATH=tests $(BIN)/python $(ENGINE)/soak.py $(or $(REQUESTS),10000)

@@ -33,6 +33,7 @@ class CudaExecutor:
     Steps of one row a sequence are played as CUDA graphs, one for each bucket of rows; steps with prompts are launched
     kernel by kernel. `remember` makes drawn tokens known to the next batch. tiling: how attention is cut, by default as
     suits the device. graphs False: nothing is captured, which is for tests, and for a CPU with Triton's interpreter.
+    Dynamic rope is never captured: its frequencies are made anew in each step, partly on the host.
     """
 
     invariant = False
@@ -49,6 +50,7 @@ class CudaExecutor:
         self._staging = Staging(_ints(limits, self._attention.tile_rows), model.device)
         self._drawn = torch.zeros(limits.rows, dtype=torch.long, device=model.device)
         self._known = 0
+        graphs = graphs and not model.needs_lengths
         self._graphs = Graphs(self._compute) if graphs else None
         # Of all graphs, which would hold one each; without them it stays empty.
         shape = (bucket(limits.segments) if graphs else 0, model.config.vocab_size)

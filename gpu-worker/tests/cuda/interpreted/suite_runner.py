@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from pathlib import Path
 
 import pytest
@@ -11,12 +9,12 @@ import torch
 
 from parley_worker.cuda.attention import Tiling
 from parley_worker.cuda.executor import CudaExecutor, Limits
-from parley_worker.cuda.runner import Launched, Runner
+from parley_worker.cuda.runner import Runner
 from parley_worker.models.loader import load_model
 from parley_worker.scheduler.paged import PagedScheduler
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Request, Sampling
 from parley_worker.testing.checkpoints import write_checkpoint
+from parley_worker.testing.lookahead import drive
 from parley_worker.testing.oracle import Oracle
 from parley_worker.testing.segments import make_tokens
 
@@ -44,16 +42,9 @@ def answer(folder: Path, *, lookahead: bool) -> dict[str, list[int]]:
     for request in REQUESTS:
         scheduler.add(request)
     answers: dict[str, list[int]] = {request.id: [] for request in REQUESTS}
-    flight: deque[tuple[Step, Launched]] = deque()
-    while not scheduler.idle:
-        newest = scheduler.schedule(time.monotonic())
-        flight.append((newest, runner.launch(newest)))
-        # A step of nothing waits for those in flight.
-        while flight and (len(flight) > lookahead or not newest.segments):
-            step, launched = flight.popleft()
-            for output in scheduler.update(step, launched.result()):
-                assert output.token_id is not None
-                answers[output.id].append(output.token_id)
+    for output in drive(scheduler, runner, lookahead=lookahead):
+        assert output.token_id is not None
+        answers[output.id].append(output.token_id)
     scheduler.check_integrity()
     return answers
 
