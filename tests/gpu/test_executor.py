@@ -40,7 +40,7 @@ def answer(folder: Path, sampling: Sampling, *, lookahead: bool, graphs: bool = 
     """What 12 requests of different lengths are answered, 8 of them at once in few blocks."""
     model, blocks = load_model(folder, torch.float32, CUDA), 40
     runner = Runner(CudaExecutor(model, blocks, Limits(8, 72, 160), graphs=graphs))
-    scheduler = PagedScheduler(blocks, 8, 160, 64, lookahead=lookahead, share=not model.needs_lengths)
+    scheduler = PagedScheduler(blocks, 8, 160, 64, lookahead=lookahead, share=not model.config.needs_lengths)
     answers: dict[str, list[int]] = {}
     for index in range(12):
         prompt = make_tokens(5 + 9 * index, seed=index)

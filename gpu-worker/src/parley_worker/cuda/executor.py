@@ -50,7 +50,7 @@ class CudaExecutor:
         self._staging = Staging(_ints(limits, self._attention.tile_rows), model.device)
         self._drawn = torch.zeros(limits.rows, dtype=torch.long, device=model.device)
         self._known = 0
-        graphs = graphs and not model.needs_lengths
+        graphs = graphs and not model.config.needs_lengths
         self._graphs = Graphs(self._compute) if graphs else None
         # Of all graphs, which would hold one each; without them it stays empty.
         shape = (bucket(limits.segments) if graphs else 0, model.config.vocab_size)
