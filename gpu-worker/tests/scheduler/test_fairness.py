@@ -70,6 +70,11 @@ def test_answers_are_paid_for_afterwards() -> None:
     assert users([serve(queue) for _ in range(6)]) == "bbbbba"
 
 
+def test_every_request_is_asked_for_its_own_cost() -> None:
+    queue = queue_of(waiting("a", 5), waiting("a", 100), waiting("b", 50))
+    assert users([serve(queue) for _ in range(3)]) == "aba"
+
+
 def test_users_who_do_not_wait_are_forgotten() -> None:
     queue = queue_of(waiting("a", 10), waiting("b", 10))
     queue.charge("a", 10_000)

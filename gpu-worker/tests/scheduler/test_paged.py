@@ -371,7 +371,7 @@ class TestPrefixes:
         assert advance_to_shape(scheduler) == {"a": 48, "b": 7}
 
     def test_who_is_in_the_middle_of_a_block_finishes_it_himself(self) -> None:
-        scheduler, model, prefix = PagedScheduler(64, 4, 512, step_tokens=8), BlockModel(64), tuple(range(16))
+        scheduler, model, prefix = PagedScheduler(64, 4, 512, step_tokens=8), BlockModel(64), tuple(range(32))
         first, long = request("first", 200), request("long", (*prefix, *range(100)))
         scheduler.add(first)
         scheduler.add(long)
@@ -616,6 +616,15 @@ class TestDrafts:
         scheduler.update(scheduler.schedule(0.0), [Drawn(token) for token in (*drafts, 30)])
         scheduler.add(request("b", (5, 6, 1, *drafts)))
         assert scheduler.schedule(0.0).prefix_hits == BLOCK_SIZE
+
+    def test_what_was_cached_is_told_once_also_where_the_first_token_brings_more(self) -> None:
+        scheduler = PagedScheduler(16, 4, 64, step_tokens=16, proposer=Guesses(7, 7))
+        scheduler.add(request("a", tuple(range(17)), max_tokens=1))
+        advance(scheduler)
+        advance(scheduler)
+        scheduler.add(request("b", (*range(16), *range(50, 67)), max_tokens=9))
+        assert advance(scheduler) == []
+        assert [output.cached_tokens for output in advance(scheduler)] == [16, 0, 0]
 
     def test_drafts_and_lookahead_do_not_go_together(self) -> None:
         with pytest.raises(ValueError, match="no proposer with lookahead"):

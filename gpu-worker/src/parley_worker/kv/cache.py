@@ -77,11 +77,13 @@ class PagedCache:
             sequence.cached += found
         return found
 
-    def next_names(self, sequence: Sequence, tokens: int = 1) -> list[bytes]:
-        """The names of the blocks that the next `tokens` tokens of a sequence are in, as far as it could share them."""
-        end = min(blocks_for(sequence.computed + tokens), self._shareable(sequence))
-        self._digests.extend(sequence.digests, sequence.tokens, end)
-        return sequence.digests[sequence.computed // BLOCK_SIZE : end]
+    def next_name(self, sequence: Sequence) -> bytes | None:
+        """The name of the block that the next token of a sequence is in, if the sequence could share it."""
+        index = sequence.computed // BLOCK_SIZE
+        if index >= self._shareable(sequence):
+            return None
+        self._digests.extend(sequence.digests, sequence.tokens, index + 1)
+        return sequence.digests[index]
 
     def has_room(self, sequence: Sequence) -> bool:
         """Whether the next token of a sequence goes into a block that it has already."""

@@ -43,7 +43,7 @@ class Segment(NamedTuple):
 class Step:
     """The segments of one forward pass, those of one row first. `tables`: see `PagedCache`.
 
-    names: the blocks that its prompts compute. The rows of decoding sequences, drafts included, are `decode_rows` of
+    names: the blocks that its prompts begin with. The rows of decoding sequences, drafts included, are `decode_rows` of
     `rows`; `proposed` are drafts. prefix_hits and preemptions: what was found in the cache, in tokens, and how many had
     to go, to make this step.
     Read it before the next call of the scheduler that made it: it looks at the scheduler's own state.

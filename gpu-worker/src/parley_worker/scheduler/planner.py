@@ -29,7 +29,7 @@ class Planner:
         prompts = self._plan_prompts(self._step_tokens - len(decodes), set(decodes), flying)
         decodes = [sequence for sequence in decodes if sequence.row != NOWHERE]
         drafts = self._plan_drafts(decodes, self._step_tokens - len(decodes) - sum(prompts.values()))
-        names = frozenset(name for item in prompts.items() for name in self._cache.next_names(*item))
+        names = frozenset(name for sequence in prompts if (name := self._cache.next_name(sequence)) is not None)
         segments = _launch({**dict.fromkeys(decodes, 1), **prompts}, drafts)
         proposed = sum(map(len, drafts.values()))
         return Step(
@@ -78,10 +78,11 @@ class Planner:
         """
         ready, names = [], set(flying)
         for sequence in prompts[:1] + sorted(prompts[1:], key=lambda prompt: prompt.pending):
-            name = self._cache.next_names(sequence)
-            if sequence.computed % BLOCK_SIZE or names.isdisjoint(name):
+            name = self._cache.next_name(sequence)
+            if sequence.computed % BLOCK_SIZE or name not in names:
                 ready.append(sequence)
-            names.update(name)
+            if name is not None:
+                names.add(name)
         return ready
 
     def _plan_chunk(self, sequence: Sequence, tokens: int) -> int:
