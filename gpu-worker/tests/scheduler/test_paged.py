@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from parley_worker.core import FinishReason
+from parley_worker.kv.pool import IntegrityError
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.plan import Step
@@ -713,6 +716,28 @@ class TestLookahead:
         scheduler.schedule(0.0)
         with pytest.raises(RuntimeError, match="updated first"):
             scheduler.schedule(0.0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda scheduler: scheduler._live.popitem(), "2 running and 1 waiting of 2"),
+        (
+            lambda scheduler: setattr(scheduler._residents.running[0], "row", scheduler._residents.running[1].row),
+            "share a row",
+        ),
+        (lambda scheduler: scheduler._residents.running[0].blocks.pop(), "holders"),
+    ],
+)
+def test_integrity_tells_what_is_wrong(damage: Callable[[PagedScheduler], None], complaint: str) -> None:
+    scheduler = PagedScheduler(16, 2, 64, step_tokens=64)
+    for name in "abc":
+        scheduler.add(request(name))
+    advance(scheduler)
+    scheduler.check_integrity()
+    damage(scheduler)
+    with pytest.raises(IntegrityError, match=complaint):
+        scheduler.check_integrity()
 
 
 def test_the_numbers_of_a_step() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
-from itertools import chain
 
 _BARRED = b""
 
@@ -84,24 +83,31 @@ class BlockPool:
                 self._put_away(block)
 
     def check_integrity(self, held: Iterable[int]) -> None:
-        """Raise IntegrityError unless exactly the blocks `held` are, each as often as it is in there."""
+        """Raise IntegrityError unless exactly the blocks `held` are, each as often as it is in there.
+
+        Milliseconds for ten thousand blocks: what is wrong is looked for only where something is.
+        """
         holders = Counter(held)
-        for block in range(self.size):
-            if self._holders[block] != holders[block]:
-                raise IntegrityError(f"block {block} has {self._holders[block]} holders, not {holders[block]}")
-        self._check_states()
+        self._check_holders(holders)
+        self._check_places([*self._free, *self._kept, *holders])
         self._check_names()
 
-    def _check_states(self) -> None:
-        held = (block for block, holders in enumerate(self._holders) if holders)
-        states = Counter(chain(self._free, self._kept, held))
-        for block in range(self.size):
-            if states[block] != 1:
-                raise IntegrityError(f"block {block} is in {states[block]} of the states held, kept and free")
+    def _check_holders(self, holders: Counter[int]) -> None:
+        few = self.size - self._holders.count(0) == len(holders)
+        if few and all(self._holders[block] == count for block, count in holders.items()):
+            return
+        block = next(block for block in range(self.size) if self._holders[block] != holders[block])
+        raise IntegrityError(f"block {block} has {self._holders[block]} holders, not {holders[block]}")
+
+    def _check_places(self, places: list[int]) -> None:
+        if len(places) == len(set(places)) == self.size:
+            return
+        states = Counter(places)
+        block = next(block for block in range(self.size) if states[block] != 1)
+        raise IntegrityError(f"block {block} is in {states[block]} of the states held, kept and free")
 
     def _check_names(self) -> None:
-        named = {name: block for block, name in enumerate(self._names) if name}
-        if named != self._found:
+        if {name: block for block, name in enumerate(self._names) if name} != self._found:
             raise IntegrityError("the index and the names of the blocks differ")
         for block in self._free:
             if self._names[block] is not None:
