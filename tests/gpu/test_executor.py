@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from parley_worker.cuda.executor import CudaExecutor, Limits
-from parley_worker.cuda.runner import Runner
+from parley_worker.cuda.runner import CudaRunner
 from parley_worker.models.loader import load_model
 from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Request, Sampling
@@ -39,7 +39,7 @@ class TestCudaExecutor(ExecutorContract):
 def answer(folder: Path, sampling: Sampling, *, lookahead: bool, graphs: bool = True) -> list[list[int]]:
     """What 12 requests of different lengths are answered, 8 of them at once in few blocks."""
     model, blocks = load_model(folder, torch.float32, CUDA), 40
-    runner = Runner(CudaExecutor(model, blocks, Limits(8, 72, 160), graphs=graphs))
+    runner = CudaRunner(CudaExecutor(model, blocks, Limits(8, 72, 160), graphs=graphs))
     scheduler = PagedScheduler(blocks, 8, 160, 64, lookahead=lookahead, share=not model.config.needs_lengths)
     answers: dict[str, list[int]] = {}
     for index in range(12):

@@ -53,7 +53,7 @@ def make_workload() -> tuple[list[list[int]], list[int]]:
 
 def time_ours(model: Any, prompts: list[list[int]], outputs: list[int]) -> float:
     from parley_worker.cuda.executor import CudaExecutor, Limits
-    from parley_worker.cuda.runner import Runner
+    from parley_worker.cuda.runner import CudaRunner
     from parley_worker.scheduler.paged import PagedScheduler
     from parley_worker.scheduler.request import Request, Sampling
     from parley_worker.testing.lookahead import drive
@@ -68,7 +68,7 @@ def time_ours(model: Any, prompts: list[list[int]], outputs: list[int]) -> float
         for index, (prompt, count) in enumerate(zip(prompts, outputs, strict=True)):
             scheduler.add(Request(str(index), tuple(prompt), 0, count, frozenset(), sampling))
         began = time.perf_counter()
-        made = sum(output.token_id is not None for output in drive(scheduler, Runner(executor), lookahead=True))
+        made = sum(output.token_id is not None for output in drive(scheduler, CudaRunner(executor), lookahead=True))
         taken = time.perf_counter() - began
         if made != sum(outputs):
             raise RuntimeError(f"{made} tokens of {sum(outputs)}")

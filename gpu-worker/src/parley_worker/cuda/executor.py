@@ -82,11 +82,10 @@ class CudaExecutor:
         inputs = self._staging.send(batch, count, tiles)
         return self._forward.scores(inputs, singles, self._drawn, inputs.draws[: len(batch.draws)]).float()
 
-    def remember(self, tokens: Tensor | None) -> None:
+    def remember(self, tokens: Tensor) -> None:
         """Let the next batch name these as its tokens -1, -2, ...: what was drawn [draws], int64, on the device."""
-        self._known = 0 if tokens is None else len(tokens)
-        if tokens is not None:
-            self._drawn[: self._known].copy_(tokens)
+        self._known = len(tokens)
+        self._drawn[: self._known].copy_(tokens)
 
     def _play(self, graphs: Graphs, batch: Batch) -> Tensor:
         count, rows = len(batch.tokens), bucket(len(batch.tokens))

@@ -9,7 +9,7 @@ import torch
 
 from parley_worker.cuda.attention import Tiling
 from parley_worker.cuda.executor import CudaExecutor, Limits
-from parley_worker.cuda.runner import Runner
+from parley_worker.cuda.runner import CudaRunner
 from parley_worker.models.loader import load_model
 from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Request, Sampling
@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def answer(folder: Path, *, lookahead: bool) -> dict[str, list[int]]:
     model = load_model(folder, torch.float32, torch.device("cpu"))
     limits = Limits(segments=4, rows=32, window=WINDOW)
-    runner = Runner(CudaExecutor(model, BLOCKS, limits, tiling=Tiling(4, 16, 16, 32), graphs=False))
+    runner = CudaRunner(CudaExecutor(model, BLOCKS, limits, tiling=Tiling(4, 16, 16, 32), graphs=False))
     scheduler = PagedScheduler(BLOCKS, 4, WINDOW, 16, lookahead=lookahead)
     for request in REQUESTS:
         scheduler.add(request)
