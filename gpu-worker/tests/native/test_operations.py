@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -95,33 +97,36 @@ SHAPES = [  # head_dim, heads that share keys, rows, tokens before them, reach
 def test_attention(operations: Operations, library: Library, shape: tuple[int, ...], half: bool) -> None:
     head_dim, group, rows, before, reach = shape
     length = before + rows
-    keys, values = numbers(length, head_dim, seed=1), numbers(length, head_dim, seed=2)
-    queries = numbers(rows, group, head_dim) / head_dim**0.5
+    keys, values = numbers(2, length, head_dim, seed=1), numbers(2, length, head_dim, seed=2)
+    queries = numbers(rows, 2, group, head_dim) / head_dim**0.5
     cache, blocks = spread(library, keys, values, half=half)
     found = operations.attend(cache, 1, 1, queries, np.arange(before, length), blocks, reach)
     if half:
         keys, values = keys.half().float(), values.half().float()
     back = torch.arange(before, length).unsqueeze(1) - torch.arange(length)
     seen = (back >= 0) & (back < (reach or length))
-    expected = F.scaled_dot_product_attention(queries.transpose(0, 1), keys, values, seen, scale=1.0)
-    torch.testing.assert_close(found, expected.transpose(0, 1), rtol=1e-5, atol=1e-5)
-    alone = [
-        operations.attend(cache, 1, 1, queries[row : row + 1, head : head + 1], np.array([before + row]), blocks, reach)
-        for row in range(rows)
-        for head in range(group)
-    ]
-    assert torch.equal(torch.cat(alone).reshape(found.shape), found)
+    expected = F.scaled_dot_product_attention(
+        queries.permute(1, 2, 0, 3), keys.unsqueeze(1), values.unsqueeze(1), seen, scale=1.0
+    )
+    torch.testing.assert_close(found, expected.permute(2, 0, 1, 3), rtol=1e-5, atol=1e-5)
+    for row, head, query in itertools.product(range(rows), range(2), range(group)):
+        one = queries[row, head, query][None, None, None]
+        alone = operations.attend(cache, 1, 1 + head, one, np.array([before + row]), blocks, reach)
+        assert torch.equal(alone[0, 0, 0], found[row, head, query])
 
 
 def spread(library: Library, keys: Tensor, values: Tensor, *, half: bool) -> tuple[Cache, NDArray[np.int32]]:
-    """Keys and values in the second layer and head of a cache whose blocks are otherwise NaN, in any order."""
-    count = -(-len(keys) // 16)
-    cache = Cache(library, 2, count + 3, 2, keys.shape[1], half=half)
+    """Keys and values [heads, tokens, head_dim] in the second layer of a cache, from its second head on. The blocks are
+    in any order, and NaN otherwise."""
+    heads, length, head_dim = keys.shape
+    count = -(-length // 16)
+    cache = Cache(library, 2, count + 3, heads + 2, head_dim, half=half)
     for block in range(count + 3):
         cache.fill(block, 0xFF)
     blocks = np.random.default_rng(0).permutation(count + 3)[:count].astype(np.int32)
-    for position, (key, value) in enumerate(zip(keys, values, strict=True)):
-        cache.put(1, int(blocks[position // 16]), 1, position % 16, key, value)
+    for head, position in itertools.product(range(heads), range(length)):
+        block, slot = int(blocks[position // 16]), position % 16
+        cache.put(1, block, 1 + head, slot, keys[head, position], values[head, position])
     return cache, blocks
 
 
@@ -142,5 +147,5 @@ def test_attention_to_what_is_not_finite_is_not_finite(
 def _all_rows(
     library: Library, keys: Tensor, values: Tensor, queries: Tensor
 ) -> tuple[Cache, int, int, Tensor, NDArray[np.int64], NDArray[np.int32], int]:
-    cache, blocks = spread(library, keys, values, half=False)
-    return cache, 1, 1, queries.abs().unsqueeze(1), np.arange(20), blocks, 0
+    cache, blocks = spread(library, keys.unsqueeze(0), values.unsqueeze(0), half=False)
+    return cache, 1, 1, queries.abs()[:, None, None], np.arange(20), blocks, 0

@@ -37,7 +37,7 @@ class Batch(ctypes.Structure):
 
 class AttentionTask(ctypes.Structure):
     _fields_ = [
-        *((name, c_int64) for name in ("layer", "head", "group", "rows", "reach")),
+        *((name, c_int64) for name in ("layer", "head", "heads", "group", "rows", "reach")),
         *(("queries", c_void_p), ("query_stride", c_int64), ("positions", c_void_p), ("blocks", c_void_p)),
         *(("outputs", c_void_p), ("output_stride", c_int64)),
     ]

@@ -54,14 +54,15 @@ class Operations:
         blocks: NDArray[np.int32],
         reach: int,
     ) -> Tensor:
-        """Scaled queries [rows, heads, head_dim] attend to the keys of one head -> [rows, heads, head_dim]."""
+        """Scaled queries [rows, heads of keys, queries of each, head_dim] attend to the heads from `head` on; so shaped
+        is the result too."""
         queries = queries.contiguous()
-        rows, group, head_dim = queries.shape
+        rows, heads, group, head_dim = queries.shape
         out = torch.empty_like(queries)
         task = abi.AttentionTask(
-            *(layer, head, group, rows, reach),
-            *(queries.data_ptr(), group * head_dim, positions.ctypes.data, blocks.ctypes.data),
-            *(out.data_ptr(), group * head_dim),
+            *(layer, head, heads, group, rows, reach),
+            *(queries.data_ptr(), heads * group * head_dim, positions.ctypes.data, blocks.ctypes.data),
+            *(out.data_ptr(), heads * group * head_dim),
         )
         if self._functions.parley_attend(cache.pointer, task):
             raise MemoryError("no memory for attention")

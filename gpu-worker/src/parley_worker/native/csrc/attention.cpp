@@ -23,6 +23,9 @@ constexpr int kTogether = kWidth == 16 ? 4 : 2;
 constexpr int kSums = kWidth == 16 ? 4 : 2;
 constexpr int kColumns = kWidth == 16 ? 4 : 2;
 
+// How far behind a jump memory is asked for.
+constexpr int64_t kJumpBytes = 8192;
+
 // Adds the products of `sums` dimensions from d on, each to a sum of its own.
 template <int count, int sums, typename Item>
 inline void add_scores(const AttentionQuery* queries, const Item* keys, int64_t d, Lanes (*partial)[kSums]) {
@@ -97,13 +100,13 @@ void meet(AttentionQuery* queries, const Item* keys, const Item* values, const C
 
 // Queries that attend to the same positions of a block meet it together.
 template <typename Item>
-void meet_block(std::vector<AttentionQuery>& queries, int64_t block, const Item* keys, const Item* values,
+void meet_block(AttentionQuery* queries, int64_t total, int64_t block, const Item* keys, const Item* values,
                 const CacheShape& shape) {
-  for (size_t i = 0, count; i < queries.size(); i += count) {
+  for (int64_t i = 0, count; i < total; i += count) {
     AttentionQuery* group = &queries[i];
     const int begin = group->first_of(block), end = group->last_of(block);
     const auto alike = [&](auto& other) { return other.first_of(block) == begin && other.last_of(block) == end; };
-    for (count = 1; count < kTogether && i + count < queries.size() && alike(group[count]);) ++count;
+    for (count = 1; count < kTogether && i + count < total && alike(group[count]);) ++count;
     if (begin >= end) continue;
     if (count == 1) meet<1>(group, keys, values, shape, begin, end);
     if (count == 2) meet<2>(group, keys, values, shape, begin, end);
@@ -114,46 +117,65 @@ void meet_block(std::vector<AttentionQuery>& queries, int64_t block, const Item*
   }
 }
 
-// A block in float32: itself, or a copy when it is half precision and many queries would each widen it.
-template <typename Item>
-void meet_widened(std::vector<AttentionQuery>& queries, int64_t block, const Item* keys, const Item* values,
-         const CacheShape& shape, AttentionScratch& scratch) {
-  for (int64_t i = 0; i < shape.key_items(); i += kLanes) store(&scratch.keys[i], load(keys + i));
-  for (int64_t i = 0; i < shape.value_items(); i += kLanes) store(&scratch.values[i], load(values + i));
-  meet_block<float>(queries, block, scratch.keys.data(), scratch.values.data(), shape);
-}
-
+// Lists the queries of the task by heads of keys, then by rows.
 void prepare(const CacheShape& shape, const AttentionTask& task, AttentionScratch& scratch) {
   const int64_t padded = shape.padded();
-  std::fill_n(scratch.sums.begin(), task.rows * task.group * padded, 0.0f);
+  std::fill_n(scratch.sums.begin(), task.heads * task.rows * task.group * padded, 0.0f);
   scratch.queries.clear();
-  for (int64_t row = 0; row < task.rows; ++row) {
-    const int64_t end = task.positions[row] + 1, begin = task.reach ? std::max<int64_t>(0, end - task.reach) : 0;
-    for (int64_t head = 0; head < task.group; ++head) {
-      const float* query = task.queries + row * task.query_stride + head * shape.head_dim;
-      float* output = task.outputs + row * task.output_stride + head * shape.head_dim;
-      float* sums = &scratch.sums[scratch.queries.size() * size_t(padded)];
-      scratch.queries.push_back({query, sums, output, begin, end, -kInfinity, splat(0)});
+  for (int64_t head = 0; head < task.heads; ++head)
+    for (int64_t row = 0; row < task.rows; ++row) {
+      const int64_t end = task.positions[row] + 1, begin = task.reach ? std::max<int64_t>(0, end - task.reach) : 0;
+      for (int64_t i = head * task.group; i < (head + 1) * task.group; ++i) {
+        const float* query = task.queries + row * task.query_stride + i * shape.head_dim;
+        float* output = task.outputs + row * task.output_stride + i * shape.head_dim;
+        float* sums = &scratch.sums[scratch.queries.size() * size_t(padded)];
+        scratch.queries.push_back({query, sums, output, begin, end, -kInfinity, splat(0)});
+      }
     }
-  }
 }
 
+template <typename Item>
+void widen(const Item* items, int64_t count, float* wide) {
+  for (int64_t i = 0; i < count; i += kLanes) store(wide + i, load(items + i));
+}
+
+template <typename Item>
+void prefetch(const Item* items, int64_t count) {
+  for (int64_t i = 0; i < count; i += int64_t(simd::kCacheLine / sizeof(Item))) simd::prefetch(items + i);
+}
+
+// All the heads of a block, then those of the next: in the order in which they lie in memory.
 template <typename Item>
 void attend_items(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch) {
   const CacheShape& shape = cache.shape();
   prepare(shape, task, scratch);
-  auto& queries = scratch.queries;
-  const int64_t end = (queries.back().end + kLanes - 1) / kLanes;
-  const bool widens = sizeof(Item) < sizeof(float) && queries.size() > 2 * kTogether;
-  for (int64_t block = queries.front().begin / kLanes; block < end; ++block) {
-    const Item* keys = cache.keys<Item>(task.layer, task.blocks[block], task.head);
-    const Item* values = cache.values<Item>(task.layer, task.blocks[block], task.head);
-    if (widens)
-      meet_widened(queries, block, keys, values, shape, scratch);
-    else
-      meet_block(queries, block, keys, values, shape);
-  }
-  for (const auto& query : queries) {
+  const auto keys = [&](int64_t block, int64_t head) { return cache.keys<Item>(task.layer, task.blocks[block], head); };
+  const auto values = [&](int64_t block, int64_t head) {
+    return cache.values<Item>(task.layer, task.blocks[block], head);
+  };
+  const int64_t count = task.rows * task.group, last = task.head + task.heads - 1;
+  const int64_t begin = scratch.queries.front().begin / kLanes;
+  const int64_t end = (scratch.queries.back().end + kLanes - 1) / kLanes;
+  // When many queries meet a block of half precision it is widened once for all of them.
+  const bool widens = sizeof(Item) < sizeof(float) && count > 2 * kTogether;
+  for (int64_t block = begin; block < end; ++block)
+    for (int64_t head = task.head; head <= last; ++head) {
+      // What lies next in memory the processor fetches by itself; a jump it cannot foresee, and it needs to see some reads.
+      const bool near = (head - task.head) * shape.key_items() * int64_t(sizeof(Item)) < kJumpBytes;
+      if (near && block + 1 < end && keys(block + 1, task.head) != keys(block, last) + shape.key_items()) {
+        prefetch(keys(block + 1, head), shape.key_items());
+        prefetch(values(block + 1, head), shape.value_items());
+      }
+      AttentionQuery* queries = &scratch.queries[size_t((head - task.head) * count)];
+      if (widens) {
+        widen(keys(block, head), shape.key_items(), scratch.keys.data());
+        widen(values(block, head), shape.value_items(), scratch.values.data());
+        meet_block<float>(queries, count, block, scratch.keys.data(), scratch.values.data(), shape);
+      } else {
+        meet_block<Item>(queries, count, block, keys(block, head), values(block, head), shape);
+      }
+    }
+  for (const auto& query : scratch.queries) {
     const float total = sum(query.totals);
     for (int64_t d = 0; d < shape.head_dim; ++d) query.output[d] = query.sums[d] / total;
   }

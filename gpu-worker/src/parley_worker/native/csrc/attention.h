@@ -7,13 +7,14 @@
 
 namespace parley {
 
-// Rows of one sequence, and the query heads that share one head of keys and values.
+// Rows of one sequence, and `heads` heads of keys and values from `head` on, each with the `group` query heads that share
+// it.
 //
-// queries and outputs: the first row's first head; rows are `query_stride` and `output_stride` floats apart, heads
+// queries and outputs: the first row's first of these heads; rows are `query_stride` and `output_stride` floats apart, heads
 // head_dim. Queries are scaled already. positions: of the rows. reach: how many positions back a row attends, itself
 // included; 0 means all. blocks: where position p lies is blocks[p / 16].
 struct AttentionTask {
-  int64_t layer, head, group, rows, reach;
+  int64_t layer, head, heads, group, rows, reach;
   const float* queries;
   int64_t query_stride;
   const int64_t* positions;
@@ -22,7 +23,7 @@ struct AttentionTask {
   int64_t output_stride;
 };
 
-// How many rows should attend together, so that their state stays near the processor.
+// How many rows should attend together to one head, so that their state stays near the processor.
 constexpr int64_t rows_of_tile(int64_t group) { return group < 32 ? 32 / group : 1; }
 
 // One query and its softmax so far: the greatest score, and relative to it the weights summed lane by lane and the values

@@ -79,19 +79,26 @@ void Decoder::prepare(const Batch& batch) {
   gate_up_.reserve(batch.rows * gate_up_stride_);
   const int64_t group = shape_.heads / shape_.kv_heads;
   while (int(scratch_.size()) < pool_.threads())
-    scratch_.emplace_back(cache_.shape(), rows_of_tile(group) * group);
+    scratch_.emplace_back(cache_.shape(), std::max(rows_of_tile(group) * group, shape_.heads));
   list_tiles(batch);
   for (auto& claimed : claimed_) claimed.store(0, std::memory_order_relaxed);
 }
 
+// A row alone reads its keys and values from memory, which is fastest in the order in which they lie there: all heads of a
+// block together. Rows of a prompt read them once for all of them, from the cache: a head each.
 void Decoder::list_tiles(const Batch& batch) {
   tiles_.clear();
-  const int64_t most = rows_of_tile(shape_.heads / shape_.kv_heads);
+  const int64_t most = rows_of_tile(shape_.heads / shape_.kv_heads), threads = pool_.threads();
+  const int64_t pieces = batch.segments < 4 * threads ? threads : 1;
+  const int64_t together = (shape_.kv_heads + pieces - 1) / pieces;
   for (int64_t segment = 0; segment < batch.segments; ++segment)
-    for (int64_t row = batch.starts[segment]; row < batch.starts[segment + 1]; row += most)
-      tiles_.push_back({segment, row, std::min<int64_t>(most, batch.starts[segment + 1] - row)});
+    for (int64_t row = batch.starts[segment], end = batch.starts[segment + 1]; row < end; row += most) {
+      const int64_t rows = std::min<int64_t>(most, end - row), heads = rows == 1 ? together : 1;
+      for (int64_t head = 0; head < shape_.kv_heads; head += heads)
+        tiles_.push_back({segment, row, rows, head, std::min(heads, shape_.kv_heads - head)});
+    }
   // The longest first: what is claimed last is then soon done, and no thread waits long for another.
-  const auto cost = [&](const Tile& tile) { return tile.rows * batch.positions[tile.row + tile.rows - 1]; };
+  const auto cost = [&](const Tile& tile) { return tile.heads * tile.rows * batch.positions[tile.row + tile.rows - 1]; };
   std::stable_sort(tiles_.begin(), tiles_.end(), [&](const Tile& a, const Tile& b) { return cost(a) > cost(b); });
 }
 
@@ -198,20 +205,19 @@ void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head
        value);
 }
 
-// Tiles and heads are claimed one by one: which thread computes them changes nothing.
+// Tiles are claimed one by one: which thread computes them changes nothing.
 void Decoder::attend_tiles(const Batch& batch, int64_t index, int thread) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
   const int64_t group = shape_.heads / shape_.kv_heads, stride = row_stride(layer.output->inputs());
-  const int64_t tasks = int64_t(tiles_.size()) * shape_.kv_heads;
   auto& claimed = claimed_[size_t(index)];
-  for (int64_t task; (task = claimed.fetch_add(1, std::memory_order_relaxed)) < tasks;) {
-    const Tile& tile = tiles_[size_t(task / shape_.kv_heads)];
-    const int64_t head = task % shape_.kv_heads, first = head * group * shape_.head_dim;
+  for (size_t i; (i = size_t(claimed.fetch_add(1, std::memory_order_relaxed))) < tiles_.size();) {
+    const Tile& tile = tiles_[i];
+    const int64_t first = tile.head * group * shape_.head_dim;
     attend(cache_,
-       {index, head, group, tile.rows, layer.reach, qkv_.data() + tile.row * qkv_stride_ + first, qkv_stride_,
-        batch.positions + tile.row, batch.blocks + tile.segment * batch.block_stride,
-        inputs_.data() + tile.row * stride + first, stride},
-       scratch_[size_t(thread)]);
+           {index, tile.head, tile.heads, group, tile.rows, layer.reach,
+            qkv_.data() + tile.row * qkv_stride_ + first, qkv_stride_, batch.positions + tile.row,
+            batch.blocks + tile.segment * batch.block_stride, inputs_.data() + tile.row * stride + first, stride},
+           scratch_[size_t(thread)]);
   }
 }
 

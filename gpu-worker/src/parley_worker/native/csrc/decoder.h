@@ -54,8 +54,9 @@ class Decoder {
   void execute(const Batch& batch, float* scores);
 
  private:
+  // Some rows of a segment and some heads of keys and values, which one thread computes.
   struct Tile {
-    int64_t segment, row, rows;
+    int64_t segment, row, rows, head, heads;
   };
 
   void check(const Batch& batch) const;

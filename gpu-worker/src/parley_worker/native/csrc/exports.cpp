@@ -92,7 +92,7 @@ void parley_half(float* values, int64_t count) {
 
 int64_t parley_attend(const Cache* cache, const AttentionTask* task) {
   try {
-    AttentionScratch scratch(cache->shape(), task->rows * task->group);
+    AttentionScratch scratch(cache->shape(), task->heads * task->rows * task->group);
     attend(*cache, *task, scratch);
     return kDone;
   } catch (const std::bad_alloc&) {
