@@ -23,9 +23,10 @@ class PagedScheduler:
     """Turns requests into steps and drawn tokens into outputs.
 
     blocks: of the KV cache. capacity: sequences that run at once. window: tokens of a sequence at most. step_tokens:
-    rows of a step, more only where that many decode. share: whether equal prefixes share their keys and values, which
-    must then depend on the tokens up to their own alone. `schedule` and `update` take turns; with `lookahead` one more
-    step may be scheduled before the update of the step before. stats: of the step that was updated last.
+    rows of a step, at most; only where it leaves prompts less than a block, they get one beside all that decode.
+    share: whether equal prefixes share their keys and values, which must then depend on the tokens up to their own
+    alone. `schedule` and `update` take turns; with `lookahead` one more step may be scheduled before the update of the
+    step before. stats: of the step that was updated last.
     """
 
     def __init__(
