@@ -9,7 +9,10 @@ import torch
 
 from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models.loader import load_model
-from parley_worker.testing.executors import ExecutorContract
+from parley_worker.testing.checkpoints import write_checkpoint
+from parley_worker.testing.executors import CASES, ExecutorContract
+
+CPU = torch.device("cpu")
 
 
 class TorchHarness:
@@ -24,16 +27,30 @@ class TestTorchExecutor(TorchHarness, ExecutorContract):
     @pytest.fixture(scope="class")
     @classmethod
     def opened(cls, model_folder: Path) -> TorchExecutor:
-        return TorchExecutor(load_model(model_folder, torch.float32, torch.device("cpu")), cls.BLOCKS)
+        return TorchExecutor(load_model(model_folder, torch.float32, CPU), cls.BLOCKS)
 
 
-class TestTorchInt8(TorchHarness, ExecutorContract):
-    """The last bit of a number may decide how it is rounded: then scores differ by what a step of int8 makes."""
+class RoundedHarness(TorchHarness):
+    """The last bit of a number may decide how it is rounded: then scores differ by what that makes."""
 
     error = 3.0
     tolerance = 0.5
 
+    @pytest.fixture(scope="class", params=["llama", "qwen2, late layers slide", "qwen3, sliding, biases", "smollm3"])
+    @classmethod
+    def model_folder(cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return write_checkpoint(tmp_path_factory.mktemp("model"), **CASES[request.param])
+
+
+class TestTorchInt8(RoundedHarness, ExecutorContract):
     @pytest.fixture(scope="class")
     @classmethod
     def opened(cls, model_folder: Path) -> TorchExecutor:
-        return TorchExecutor(load_model(model_folder, torch.float32, torch.device("cpu"), int8=True), cls.BLOCKS)
+        return TorchExecutor(load_model(model_folder, torch.float32, CPU, int8=True), cls.BLOCKS)
+
+
+class TestTorchBfloat16(RoundedHarness, ExecutorContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def opened(cls, model_folder: Path) -> TorchExecutor:
+        return TorchExecutor(load_model(model_folder, torch.bfloat16, CPU), cls.BLOCKS)

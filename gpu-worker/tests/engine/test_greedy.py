@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from parley_worker.core import FinishReason
-from parley_worker.models.decoder import Decoder
 from parley_worker.scheduler.request import Request, Sampling
 
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
@@ -97,22 +96,19 @@ def test_an_answer_goes_on_where_an_earlier_attempt_stopped(checkpoint: Path, dr
 
 @pytest.mark.parametrize("poisoned_at", [0, 1])
 def test_scores_that_are_not_finite_fail_their_request_alone(
-    new_checkpoint: Callable[..., Path], new_oracle: Any, drive: Any, poisoned_at: int
+    new_checkpoint: Callable[..., Path], new_oracle: Any, drive: Any, poison: Any, poisoned_at: int
 ) -> None:
-    """A short request decodes in the slot that the poisoned one left, padded to the length of a long neighbour."""
+    """A short request computes in blocks that the poisoned one left, beside a long neighbour."""
     folder = new_checkpoint()
+    bad_token = 299
+    poison(folder, bad_token)
     long = Request("long", tuple(range(80)), 0, 40, frozenset(), GREEDY)
     short = Request("short", (3, 4), 0, 20, frozenset(), GREEDY)
     oracle = new_oracle(folder)
     expected = {request.id: oracle.answer(request.token_ids, request.max_tokens) for request in (long, short)}
-    poison = next(token for token in range(80, 280) if not any(token in answer for answer in expected.values()))
-
-    def spoil(model: Decoder) -> None:
-        model.weights.embedding[poison] = float("nan")
-
-    bad = Request("bad", (1, 2, poison, *range(60)), 0, 30, frozenset(), GREEDY)
+    bad = Request("bad", (1, 2, bad_token, *range(30)), 0, 30, frozenset(), GREEDY)
     first = [bad, long] if poisoned_at == 0 else [long, bad]
-    answers = drive(folder, {0: first, 1: [short]}, capacity=2, budget=40, spoil=spoil)
+    answers = drive(folder, {0: first, 1: [short]}, capacity=2, budget=40, blocks=11)
     assert answers.pop("bad") == ([], None)
     assert {name: tokens for name, (tokens, _) in answers.items()} == expected
 
