@@ -27,14 +27,15 @@ class Residents:
         """Let run who waits, while there are places, and blocks for all that is known of him.
 
         What the running still need for their own is not given away: a prompt that is begun goes on. A sequence that
-        gave its blocks back would otherwise return at once, to give them back again.
+        gave its blocks back would otherwise return at once, to give them back again. While a token of his is in flight
+        it waits too: what it is to compute is not known.
         """
         if len(self.running) >= self._capacity or not self.waiting:
             return
         reserved = sum(max(0, self._wanted(sequence) - len(sequence.blocks)) for sequence in self.running)
         while len(self.running) < self._capacity and (head := self.waiting.head()) is not None:
             found, unheld = self._cache.match(head)
-            if self._wanted(head) - found + unheld + reserved > self._cache.pool.available:
+            if head.drawing or self._wanted(head) - found + unheld + reserved > self._cache.pool.available:
                 return
             self.waiting.remove(head, len(head.tokens) - found * BLOCK_SIZE)
             insort(self.running, head, key=_arrival)
