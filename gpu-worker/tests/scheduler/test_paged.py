@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import pytest
@@ -51,15 +52,18 @@ def advance_to_shape(scheduler: PagedScheduler) -> dict[str, int]:
     return shape(step)
 
 
-def drain(scheduler: PagedScheduler, model: BlockModel) -> dict[str, list[int]]:
+def drain(scheduler: PagedScheduler, model: BlockModel, *, lookahead: bool = False) -> dict[str, list[int]]:
     answers: dict[str, list[int]] = {}
+    flight: deque[tuple[Step, list[Drawn | None]]] = deque()
     for _ in range(2000):
         if scheduler.idle:
             return answers
         step = scheduler.schedule(0.0)
-        for output in scheduler.update(step, model.run(step)):
-            assert output.token_id is not None
-            answers.setdefault(output.id, []).append(output.token_id)
+        flight.append((step, model.run(step)))
+        while len(flight) > (lookahead and step.rows > 0):
+            for output in scheduler.update(*flight.popleft()):
+                assert output.token_id is not None
+                answers.setdefault(output.id, []).append(output.token_id)
         scheduler.check_integrity()
     raise AssertionError("somebody starves")
 
@@ -696,6 +700,15 @@ class TestLookahead:
         assert (third.preemptions, shape(third)) == (1, {"a": 1})
         assert {output.id for output in update(scheduler, second)} == {"a", "b"}
         scheduler.check_integrity()
+
+    def test_a_preempted_sequence_is_not_admitted_before_its_token_in_flight_is_known(self) -> None:
+        """Its last block of the prefix is its own, though `long` has the same: it can find more than it gave back."""
+        scheduler, model = PagedScheduler(6, 2, 96, step_tokens=20, lookahead=True), BlockModel(6)
+        long, short = request("long", tuple(range(60)), 8), request("short", tuple(range(48)), 30)
+        scheduler.add(long)
+        scheduler.add(short)
+        answers = drain(scheduler, model, lookahead=True)
+        assert answers == {"long": answer(long, 8), "short": answer(short, 30)}
 
     def test_steps_are_updated_in_order_and_no_more_than_two_are_open(self) -> None:
         scheduler = PagedScheduler(16, 4, 64, step_tokens=32, lookahead=True)
