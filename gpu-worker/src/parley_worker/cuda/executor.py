@@ -74,9 +74,11 @@ class CudaExecutor:
         count, singles = len(batch.tokens), count_singles(batch)
         if not count:
             return torch.empty(0, self.vocab_size, device=self._model.device)
+        if count > self._limits.rows or len(batch.blocks) > self._limits.segments:
+            raise ValueError(f"{count} rows of {len(batch.blocks)} segments are over the executor's {self._limits}")
         if batch.tokens.min() < -self._known:
             raise ValueError(f"draw {-1 - batch.tokens.min()} of a step that drew {self._known} tokens")
-        if self._graphs and singles == len(batch.blocks) <= self._limits.segments:
+        if self._graphs and singles == len(batch.blocks):
             return self._play(self._graphs, batch)
         tiles = cut_tiles(batch, singles, self._attention.tile_rows)
         inputs = self._staging.send(batch, count, tiles)

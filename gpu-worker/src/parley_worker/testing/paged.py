@@ -72,7 +72,7 @@ def new_paged(
     """Segments are (rows, first position), those of one row first. All that no row may read is NaN."""
     torch.manual_seed(heads * head_dim)
     batch = _new_batch(segments)
-    shape = (1, int(batch.blocks.max()) + 1, BLOCK_SIZE, kv_heads, head_dim)
+    shape = (1, sum(-(-sum(segment) // BLOCK_SIZE) for segment in segments) + 4, BLOCK_SIZE, kv_heads, head_dim)
     keys, values = (torch.full(shape, float("nan"), dtype=dtype) for _ in range(2))
     for segment, (length, first) in enumerate(segments):
         # What a window has left behind may hold anything too.
@@ -89,7 +89,8 @@ def _new_batch(segments: Segments) -> Batch:
     lengths = [length for length, _ in segments]
     positions = np.concatenate([np.arange(first, first + length) for length, first in segments])
     needed = [-(-(length + first) // BLOCK_SIZE) for length, first in segments]
-    free = np.random.default_rng(len(segments)).permutation(sum(needed) + 3).astype(np.int32)
+    # Block 0 is nobody's: what is read by mistake is most often read there.
+    free = np.random.default_rng(len(segments)).permutation(sum(needed) + 3).astype(np.int32) + 1
     blocks = np.full((len(segments), max(needed) + 1), free[-1], dtype=np.int32)
     for segment, count in enumerate(needed):
         blocks[segment, :count], free = free[:count], free[count:]

@@ -83,10 +83,11 @@ def test_a_token_that_was_not_drawn_is_refused(executor: CudaExecutor, text: Tex
         executor.execute(second)
 
 
-def test_a_step_over_the_limits_is_refused(executor: CudaExecutor) -> None:
-    text = Text(make_tokens(150, seed=4), tuple(range(10)))
-    with pytest.raises(ValueError, match="limits"):
-        executor.execute(make_batch([text.part()]))
+@pytest.mark.parametrize(("segments", "rows"), [(5, 1), (1, 65)])
+def test_a_step_over_the_limits_is_refused(executor: CudaExecutor, segments: int, rows: int) -> None:
+    texts = [Text(make_tokens(rows, seed=4), (0, 1, 2, 3, 4)) for _ in range(segments)]
+    with pytest.raises(ValueError, match="over the executor's"):
+        executor.execute(make_batch([text.part() for text in texts]))
 
 
 def test_narrow_weights(model: Decoder) -> None:

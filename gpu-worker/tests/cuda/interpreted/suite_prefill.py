@@ -29,6 +29,11 @@ def test_sliding_windows(window: int) -> None:
     torch.testing.assert_close(paged.attend().double(), paged.expect(), atol=1e-5, rtol=1e-5)
 
 
+def test_rows_whose_window_begins_after_the_first_tile_of_keys() -> None:
+    paged = new_paged([(32, 16)], heads=2, window=3, tiling=Tiling(8, 16, 16, 32))
+    torch.testing.assert_close(paged.attend().double(), paged.expect(), atol=1e-5, rtol=1e-5)
+
+
 def test_mixed_with_segments_of_one_row() -> None:
     paged = new_paged([(1, 50), (1, 3), (21, 7), (1, 30), (5, 0)])
     torch.testing.assert_close(paged.attend().double(), paged.expect(), atol=1e-5, rtol=1e-5)

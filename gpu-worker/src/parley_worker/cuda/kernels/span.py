@@ -50,9 +50,8 @@ def attend_span(
             visible = visible & (places[None, :] > positions[:, None] - WINDOW)
         scores = tl.where(visible, scores, float("-inf"))
         risen = tl.maximum(peak, tl.max(scores, 1))
-        level = tl.where(
-            risen == float("-inf"), 0.0, risen
-        )  # a row that has seen nothing yet: no infinity minus another
+        # A row that has seen nothing yet has no peak, and one infinity minus another is NaN.
+        level = tl.where(risen == float("-inf"), 0.0, risen)
         weights = tl.exp2(scores - level[:, None])
         fade = tl.exp2(peak - level)
         value = tl.load(values + rows[:, None] + lanes[None, :], mask=there[:, None] & inside[None, :], other=0.0)
