@@ -13,7 +13,7 @@ from transformers.generation import logits_process as oracle
 
 from parley_worker.engine.sampler import Plan, nucleus, shortlist, whole
 from parley_worker.engine.sampler import group as groups
-from parley_worker.engine.sampler.blocks import best, highest, per_block
+from parley_worker.engine.sampler.blocks import best, highest, invert, per_block
 from parley_worker.engine.sampler.randomness import uniform
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.paged import PagedScheduler
@@ -304,6 +304,43 @@ def test_a_row_that_is_not_finite_has_no_token_and_leaves_the_others_alone(value
         logits = WIDE.repeat(3, 1)
         logits[1, places] = value
         assert tokens([draw(GREEDY), draw(sampling), draw(GREEDY)], logits) == [0, None, 0]
+
+
+def test_rows_that_are_not_finite_feed_a_token_that_exists_to_the_next_step() -> None:
+    logits = WIDE.flip(0).repeat(2, 1)
+    logits[0, 140] = math.nan
+    sampled = Plan.of([draw(GREEDY)] * 2, 150, CPU).sample(logits)
+    assert (sampled.tokens.tolist(), sampled.finite.tolist()) == ([0, 149], [False, True])
+
+
+@pytest.mark.parametrize("vocab", [6, 64, 150, 640])
+def test_what_weighs_nothing_is_not_drawn_even_at_the_ends_of_the_distribution(vocab: int) -> None:
+    generator = torch.Generator().manual_seed(vocab)
+    weights = torch.rand(300, vocab, generator=generator) * (torch.rand(300, vocab, generator=generator) < 0.1)
+    weights[:, vocab // 2] += 1e-3
+    ends = per_block(weights, torch.sum).double().cumsum(-1)
+    for uniforms in (torch.rand(300, dtype=torch.float64, generator=generator), *(ends / ends[:, -1:]).T[:-1]):
+        drawn = invert(weights, uniforms)
+        assert (weights.gather(-1, drawn.unsqueeze(-1)) > 0).all()
+    first, last = (weights > 0).int().argmax(-1), vocab - 1 - (weights.flip(-1) > 0).int().argmax(-1)
+    assert torch.equal(invert(weights, torch.zeros(300, dtype=torch.float64)), first)
+    assert torch.equal(invert(weights, torch.full((300,), 1 - 2.0**-52, dtype=torch.float64)), last)
+
+
+@pytest.mark.parametrize("vocab", [6, 64, 70, 640])
+def test_the_best_are_the_best_wherever_they_are(vocab: int) -> None:
+    scores = torch.linspace(-1.0, 1.0, vocab).repeat(2, 1)
+    scores[0] = scores[0].flip(0)
+    for count in (1, 5, vocab):
+        values, ids = best(scores, per_block(scores, torch.amax), torch.arange(2), count)
+        assert torch.equal(values, scores.topk(count).values)
+        assert ids.tolist() == [list(range(count)), list(range(vocab - 1, vocab - 1 - count, -1))]
+
+
+def test_a_temperature_without_end_leaves_all_scores_alike() -> None:
+    logits = torch.tensor([3e38, 3e38, -3e38, 0.0, 1.0, -1.0])
+    counts = draw_many(replace(PLAIN, temperature=1e300), 400, logits)
+    assert set(np.flatnonzero(counts)) == {0, 1, 3, 4, 5}  # 6e38 below the best is infinitely far
 
 
 def test_no_draws_are_no_tokens() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 BLOCK = 64
 
@@ -57,16 +58,13 @@ def invert(weights: Tensor, uniforms: Tensor) -> Tensor:
     float32 sums within a block, float64 sums over the blocks: no probability is off by more than some 1e-7 of itself,
     and what weighs nothing is never drawn. A weight that is not finite gives its row some id.
     """
-    sums = per_block(weights, torch.sum).double()
-    ends = sums.cumsum(dim=-1)
+    ends = per_block(weights, torch.sum).cumsum(dim=-1, dtype=torch.float64)
     target = uniforms.unsqueeze(-1) * ends[:, -1:]
     block = _first_beyond(ends, target)
-    rest = (target - (ends - sums).gather(-1, block)).clamp(min=0.0)
-    ids, filling = members(block, weights.shape[-1])
-    within = weights.gather(-1, ids)
-    if filling is not None:
-        within = within.masked_fill(filling, 0.0)
-    return ids.gather(-1, _first_beyond(within.cumsum(dim=-1, dtype=torch.float64), rest)).squeeze(-1)
+    rest = target - pad(ends, (1, 0)).gather(-1, block)
+    ids, _ = members(block, weights.shape[-1])  # what fills a short block up comes after all that can be drawn
+    within = weights.gather(-1, ids).cumsum(dim=-1, dtype=torch.float64)
+    return ids.gather(-1, _first_beyond(within, rest)).squeeze(-1)
 
 
 def _first_beyond(ends: Tensor, target: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def draw(logits: Tensor, tokens: Tensor, group: Group) -> Tensor:
 def kept(scores: Tensor, tokens: Tensor, group: Group) -> Tensor:
     """What each of the tokens weighs, float32 [R, vocab]; 0: it is not to be drawn. Ties stay or go together."""
     scaled = scores - scores.gather(-1, tokens.unsqueeze(-1))
-    weights = scaled.div_(group.temperature.clamp(max=1e30).float().unsqueeze(-1)).softmax(dim=-1)
+    weights = scaled.div_(group.temperature.clamp(max=3e38).float().unsqueeze(-1)).softmax(dim=-1)
     if group.kind.limited:
         _cut(weights, weights.topk(group.widest, dim=-1).values.gather(-1, group.top_k.unsqueeze(-1) - 1))
     if group.kind.nucleus:
