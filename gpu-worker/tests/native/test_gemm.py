@@ -198,8 +198,10 @@ def test_a_number_that_is_not_finite_stays_in_its_row(products: Products, kept: 
     values = floats(random(14, 67, seed=1))
     whole = products.multiply(matrix, products.rows(values))
     values[3, 66] = number
-    result = products.multiply(matrix, products.rows(values))
+    rows = products.rows(values)
+    result = products.multiply(matrix, rows)
     assert not np.isfinite(result[3]).any()
+    assert np.array_equal(rows.codes[3], products.rows(np.zeros((1, 67), np.float32)).codes[0])  # not left to chance
     others = np.arange(14) != 3
     assert np.array_equal(result[others], whole[others])
 
@@ -207,8 +209,9 @@ def test_a_number_that_is_not_finite_stays_in_its_row(products: Products, kept: 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-37, 1e-45])
 def test_rows_too_small_to_quantize_are_zero(products: Products, value: float) -> None:
     matrix = pack(products, Format.INT8, torch.cat([random(40, 67), torch.full((1, 67), value)]))
-    result = products.multiply(matrix, products.rows(np.full((2, 67), value, np.float32)))
-    assert (result == 0).all()
+    rows = products.rows(np.full((2, 67), value, np.float32))
+    assert (rows.scales == 0).all()
+    assert (products.multiply(matrix, rows) == 0).all()
     assert (products.multiply(matrix, products.rows(floats(random(1, 67))))[:, 40] == 0).all()
 
 

@@ -57,7 +57,7 @@ inline Floats load(const float* from) { return load_as<Floats>(from); }
 inline Ints load(const int32_t* from) { return load_as<Ints>(from); }
 inline void store(float* to, Floats a) { std::memcpy(to, &a, sizeof a); }
 inline void store(int32_t* to, Ints a) { std::memcpy(to, &a, sizeof a); }
-inline Floats broadcast(float a) { return a - Floats{}; }  // not a +, which makes -0 a 0
+inline Floats broadcast(float a) { return a - Floats{}; }  // nothing is subtracted; + would have to mind -0
 inline Floats to_floats(Ints a) { return __builtin_convertvector(a, Floats); }
 
 // bf16 is the upper half of a float32. Two vectors of them share 32-bit lanes.

@@ -27,8 +27,8 @@ int64_t row_stride(int64_t numbers);
 int64_t code_stride(int64_t inputs);
 
 // Quantizes one row to int8, symmetric: scale = max |x| / 127, code = x * (127 / max |x|) to the nearest, to even from
-// the middle. Writes what products read (plain int8 not everywhere), padding included, and returns the scale: NaN when
-// a number is not finite, so that all products of the row are NaN; 0 when all are below 1e-36 in size.
+// the middle. Writes what products read (plain int8 not everywhere) and returns the scale: NaN when a number is not
+// finite, so that all products of the row are NaN; 0 when all are below 1e-36 in size.
 float quantize(const float* values, int64_t inputs, std::byte* codes);
 
 // out[r, o] = sum over k of rows[r, k] * weights[o, k], plus bias[o], plus what out[r, o] held if `add`; for r below

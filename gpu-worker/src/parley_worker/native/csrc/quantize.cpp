@@ -27,7 +27,6 @@ float quantize(const float* values, int64_t inputs, std::byte* codes) {
     } else {
         for (int64_t k = 0; k < inputs; ++k) to[k] = Code(to_code(values[k], by) + kCodeOffset);
     }
-    std::fill(to + inputs, to + round_up(inputs, kGroup), Code(kCodeOffset));
     return by.scale;
 }
 
