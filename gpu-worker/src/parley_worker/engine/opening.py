@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, Dtype, EngineConfig
+from parley_worker.config import CPU_CAPACITY, CUDA_CAPACITY, Dtype, EngineConfig, ExecutorKind
 from parley_worker.engine.calibration import choose_step_tokens, choose_threads
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.executor import Executor
@@ -38,23 +38,34 @@ class Engine:
 
 def open_engine(config: EngineConfig) -> Engine:
     """Load the model and measure it. Raises CheckpointError or EngineConfigError, one readable line."""
-    model = read_model_config(config.model)
-    device = choose_device(config)
-    executor = _open_executor(config, model, device)
-    step_tokens = config.step_tokens or choose_step_tokens(executor, model.window)
+    model, device = read_model_config(config.model), choose_device(config)
+    on_cuda = device.type == "cuda" and config.executor is not ExecutorKind.TORCH
+    executor, runner, step_tokens = (_open_cuda if on_cuda else _open_plain)(config, model, device)
     window = min(model.window, executor.blocks * BLOCK_SIZE)
-    default = CPU_CAPACITY if device.type == "cpu" else CUDA_CAPACITY
-    capacity = min(config.capacity or default, executor.blocks)
-    blocks = min(executor.blocks, max(_KEPT_BLOCKS, capacity * blocks_for(window)))
+    capacity = min(config.capacity or (CUDA_CAPACITY if on_cuda else CPU_CAPACITY), executor.blocks)
     # Where rows of other batches come out a little different, a draft could change an answer.
     proposer = NgramProposer() if config.speculation and executor.invariant else None
-    shares = not model.needs_lengths
-    scheduler = PagedScheduler(blocks, capacity, window, step_tokens, share=shares, proposer=proposer)
-    return Engine(Runner(executor), scheduler, proposer, capacity, window)
+    scheduler = PagedScheduler(
+        min(executor.blocks, max(_KEPT_BLOCKS, capacity * blocks_for(window))),
+        capacity,
+        window,
+        step_tokens,
+        lookahead=runner.looks_ahead,
+        share=not model.needs_lengths,
+        proposer=proposer,
+    )
+    return Engine(runner, scheduler, proposer, capacity, window)
 
 
-def _open_executor(config: EngineConfig, model: ModelConfig, device: torch.device) -> Executor:
-    """The executor, on the threads that were asked for or are worth it."""
+def _open_cuda(config: EngineConfig, model: ModelConfig, device: torch.device) -> tuple[Executor, StepRunner, int]:
+    from parley_worker.cuda import opening, runner  # Triton is for those who have a GPU
+
+    executor = opening.open_cuda(config, model, device)
+    return executor, runner.CudaRunner(executor), config.step_tokens or opening.MOST_STEP_TOKENS
+
+
+def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) -> tuple[Executor, StepRunner, int]:
+    """An executor that computes while it is called, on the threads that were asked for or are worth it."""
     torch.set_num_threads(1)
     native = open_native(config, device)
     executor = native or _open_torch(config, model, device)
@@ -63,7 +74,7 @@ def _open_executor(config: EngineConfig, model: ModelConfig, device: torch.devic
         set_threads(config.threads)
     elif device.type == "cpu":
         choose_threads(executor, set_threads, count_physical_cores())
-    return executor
+    return executor, Runner(executor), config.step_tokens or choose_step_tokens(executor, model.window)
 
 
 def _open_torch(config: EngineConfig, model: ModelConfig, device: torch.device) -> TorchExecutor:
