@@ -7,11 +7,12 @@ A chart whose bench has not run is left as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from bench.engine.models import SHAPES
 from bench.engine.parts import report
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -42,9 +43,9 @@ def figure(name: str, columns: int, height: float) -> Iterator[list[Axes]]:
     print(f"-> docs/performance/{name}.svg")
 
 
-def decode(told: dict[str, Any]) -> None:
+def decode(told: dict[str, dict[str, Any]]) -> None:
     """Bars of tokens a second, each with the limit of its own format behind it."""
-    models = told["models"]
+    models = {name: each["results"] for name, each in told.items()}
     with figure("decode", len(models), 2.6) as axes:
         for axis, (name, results) in zip(axes, models.items(), strict=True):
             labels = [each["engine"] for each in results]
@@ -62,21 +63,23 @@ def decode(told: dict[str, Any]) -> None:
             axis.set_xlabel("grey: what the memory allows in this format")
 
 
-def serving(told: dict[str, Any]) -> None:
+def serving(told: dict[str, dict[str, Any]]) -> None:
     """Groups of bars: engines by streams."""
-    models = told["models"]
+    models = {name: each["levels"] for name, each in told.items()}
     with figure("serving", len(models), 2.6) as axes:
         for axis, (name, levels) in zip(axes, models.items(), strict=True):
-            labels = list(next(iter(levels.values())))
+            labels = list(levels[max(levels, key=int)])
             width = 0.84 / len(labels)
             for index, label in enumerate(labels):
-                rates = [outcomes[label]["rate"] for outcomes in levels.values()]
+                rates = [outcomes[label]["rate"] if label in outcomes else 0.0 for outcomes in levels.values()]
                 places = [group + (index - (len(labels) - 1) / 2) * width for group in range(len(levels))]
                 bars = axis.bar(places, rates, width * 0.92, color=_color(label), label=label)
-                axis.bar_label(bars, fmt="%.0f", fontsize=7, padding=1)
+                axis.bar_label(bars, fmt=lambda rate: f"{rate:.0f}" if rate else "", fontsize=7, padding=1)
             axis.set_xticks(range(len(levels)), [f"{streams} streams" for streams in levels])
             axis.set_title(f"{name}: tokens/s")
-        axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+        axes[-1].legend(
+            *axes[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8
+        )
 
 
 def prefix(told: dict[str, Any]) -> None:
@@ -127,20 +130,15 @@ def _color(label: str) -> str:
     return (COLORS if kind in ("int8", "q8_0") else PALE)[engine]
 
 
-CHARTS: dict[str, Callable[[dict[str, Any]], None]] = {
-    "decode": decode,
-    "serving": serving,
-    "prefix": prefix,
-    "overhead": scaling,
-}
-
-
 def main() -> None:
     mpl.use("svg")
     with mpl.rc_context(STYLE):
-        for name, draw in CHARTS.items():
-            if told := report.load(name):
+        for name, draw in (("decode", decode), ("serving", serving)):
+            if told := {model: each for model in SHAPES if (each := report.load(f"{name}-{model}"))}:
                 draw(told)
+        for name, draw in (("prefix", prefix), ("overhead", scaling)):
+            if one := report.load(name):
+                draw(one)
 
 
 if __name__ == "__main__":

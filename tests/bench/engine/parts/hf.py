@@ -64,7 +64,7 @@ def answer(model: Any, ask: Ask) -> Answer:
 class Batching:
     """Its continuous batching without the server around it, which is to its favour: no HTTP, no JSON, no text.
 
-    Paged attention by SDPA (flash attention needs CUDA), prefix sharing on, steps of at most 512 tokens as ours.
+    Paged attention by SDPA (flash attention needs CUDA), prefix sharing on, steps of at most 512 tokens.
     """
 
     def __init__(self, manager: Any) -> None:

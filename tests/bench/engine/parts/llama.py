@@ -122,16 +122,16 @@ class LlamaServer:
 
 @asynccontextmanager
 async def open_llama_server(
-    peers: Peers, file: Path, *, threads: int, streams: int, context: int
+    peers: Peers, file: Path, *, threads: int, streams: int, context: int, keep: bool = True
 ) -> AsyncIterator[LlamaServer]:
-    """A server with `streams` slots of `context` tokens each, and otherwise as it comes."""
+    """A server with `streams` slots of `context` tokens each. keep: it copies old prompts aside, as it does unasked."""
     with socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ("-np", str(streams), "-c", str(streams * context), "-t", str(threads), "--port", str(port))
     process = await asyncio.create_subprocess_exec(
         str(peers.server),
-        *("-m", str(file), *options, "--host", "127.0.0.1"),
+        *("-m", str(file), *options, *(() if keep else ("--cache-ram", "0")), "--host", "127.0.0.1"),
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 FIRST_WORD = 300
 """Ids from here up to the special tokens at the end are ordinary words of the benches' vocabularies."""
@@ -54,14 +55,21 @@ class Outcome:
     first_worst: float
 
 
-def words(count: int, vocabulary: int, rng: random.Random) -> tuple[int, ...]:
+class Answers(Protocol):
+    """An engine that takes requests at any time."""
+
+    async def answer(self, ask: Ask) -> Answer: ...
+
+
+def words(count: int, vocabulary: int, rng: random.Random | None = None) -> tuple[int, ...]:
+    rng = rng or random.Random(count)
     return tuple(rng.randrange(FIRST_WORD, vocabulary - 8) for _ in range(count))
 
 
-def mixed(count: int, vocabulary: int, seed: int = 0) -> list[Ask]:
-    """Prompts of U(50, 400) tokens and answers of U(50, 200), all different."""
-    rng = random.Random(seed)
-    return [Ask(words(rng.randint(50, 400), vocabulary, rng), rng.randint(50, 200)) for _ in range(count)]
+def mixed(count: int, vocabulary: int, *, seed: int) -> list[Ask]:
+    """Prompts of U(50, 400) tokens and answers of U(50, 200): the same lengths each time, words by the seed."""
+    lengths, rng = random.Random(0), random.Random(seed)
+    return [Ask(words(lengths.randint(50, 400), vocabulary, rng), lengths.randint(50, 200)) for _ in range(count)]
 
 
 async def drive(engine: Engine, asks: Sequence[Ask], streams: int) -> Outcome:
