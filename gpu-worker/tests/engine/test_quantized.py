@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from parley_worker.core import ChatMessage
 from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models import weights as weights_module
+from parley_worker.models.errors import CheckpointError
 from parley_worker.models.loader import load_model
 from parley_worker.models.quantized import QuantizedLinear, quantize
 from parley_worker.settings import BUNDLED_MODEL
@@ -93,6 +94,16 @@ def test_matrices_are_quantized_by_their_outputs_and_the_embedding_stays_as_it_i
     assert_quantized(model.weights.layers[1].qkv, torch.cat(attention))
     assert_quantized(model.weights.layers[0].down, tensors["model.layers.0.mlp.down_proj.weight"])
     assert_quantized(model.weights.head, tensors["model.embed_tokens.weight" if tied else "lm_head.weight"])
+
+
+@pytest.mark.parametrize("name", ["model.embed_tokens.weight", "model.layers.1.mlp.down_proj.weight", "lm_head.weight"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(folder: Path, name: str, bad: float) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights[name][-1, -1] = bad
+    save_file(weights, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"{name} holds values that are not finite"):
+        load_model(folder, torch.float32, CPU, int8=True)
 
 
 def assert_quantized(linear: object, weight: Tensor) -> None:
