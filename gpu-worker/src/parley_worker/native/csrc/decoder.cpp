@@ -26,6 +26,10 @@ void check_within(const char* what, int64_t value, int64_t limit) {
                               std::to_string(limit - 1));
 }
 
+int64_t segment_of(const Batch& batch, int64_t row) {
+  return std::upper_bound(batch.starts, batch.starts + batch.segments + 1, int32_t(row)) - batch.starts - 1;
+}
+
 bool is_int8(const Matrix& matrix) { return matrix.format() == Format::int8; }
 
 }  // namespace
@@ -72,6 +76,7 @@ void Decoder::check(const Batch& batch) const {
 
 void Decoder::prepare(const Batch& batch) {
   hidden_.reserve(batch.rows * hidden_stride_);
+  drawn_.reserve(batch.draws * hidden_stride_);
   inputs_.reserve(batch.rows * row_stride(widest_));
   codes_.reserve(batch.rows * code_stride(widest_));
   scales_.reserve(batch.rows);
@@ -84,34 +89,63 @@ void Decoder::prepare(const Batch& batch) {
   for (auto& claimed : claimed_) claimed.store(0, std::memory_order_relaxed);
 }
 
+void Decoder::list_tiles(const Batch& batch) {
+  const int64_t most = rows_of_tile(shape_.heads / shape_.kv_heads);
+  tiles_.clear();
+  for (int64_t segment = 0; segment < batch.segments; ++segment)
+    for (int64_t row = batch.starts[segment], end = batch.starts[segment + 1]; row < end; row += most)
+      add_tile(tiles_, batch, segment, row, std::min<int64_t>(most, end - row), row);
+  drawn_tiles_.clear();
+  for (int64_t draw = 0, rows; draw < batch.draws; draw += rows) {
+    const int64_t row = batch.drawn[draw], segment = segment_of(batch, row);
+    const int64_t end = std::min<int64_t>(row + most, batch.starts[segment + 1]);
+    for (rows = 1; row + rows < end && draw + rows < batch.draws && batch.drawn[draw + rows] == row + rows;) ++rows;
+    add_tile(drawn_tiles_, batch, segment, row, rows, draw);
+  }
+  sort_tiles(tiles_, batch);
+  sort_tiles(drawn_tiles_, batch);
+}
+
 // A row alone reads its keys and values from memory, which is fastest in the order in which they lie there: all heads of a
 // block together. Rows of a prompt read them once for all of them, from the cache: a head each.
-void Decoder::list_tiles(const Batch& batch) {
-  tiles_.clear();
-  const int64_t most = rows_of_tile(shape_.heads / shape_.kv_heads), threads = pool_.threads();
-  const int64_t pieces = batch.segments < 4 * threads ? threads : 1;
-  const int64_t together = (shape_.kv_heads + pieces - 1) / pieces;
-  for (int64_t segment = 0; segment < batch.segments; ++segment)
-    for (int64_t row = batch.starts[segment], end = batch.starts[segment + 1]; row < end; row += most) {
-      const int64_t rows = std::min<int64_t>(most, end - row), heads = rows == 1 ? together : 1;
-      for (int64_t head = 0; head < shape_.kv_heads; head += heads)
-        tiles_.push_back({segment, row, rows, head, std::min(heads, shape_.kv_heads - head)});
-    }
-  // The longest first: what is claimed last is then soon done, and no thread waits long for another.
+void Decoder::add_tile(std::vector<Tile>& tiles, const Batch& batch, int64_t segment, int64_t row, int64_t rows,
+                       int64_t to) const {
+  const int64_t threads = pool_.threads(), pieces = batch.segments < 4 * threads ? threads : 1;
+  const int64_t heads = rows == 1 ? (shape_.kv_heads + pieces - 1) / pieces : 1;
+  for (int64_t head = 0; head < shape_.kv_heads; head += heads)
+    tiles.push_back({segment, row, rows, head, std::min(heads, shape_.kv_heads - head), to});
+}
+
+// The longest first: what is claimed last is then soon done, and no thread waits long for another.
+void Decoder::sort_tiles(std::vector<Tile>& tiles, const Batch& batch) const {
   const auto cost = [&](const Tile& tile) { return tile.heads * tile.rows * batch.positions[tile.row + tile.rows - 1]; };
-  std::stable_sort(tiles_.begin(), tiles_.end(), [&](const Tile& a, const Tile& b) { return cost(a) > cost(b); });
+  std::stable_sort(tiles.begin(), tiles.end(), [&](const Tile& a, const Tile& b) { return cost(a) > cost(b); });
 }
 
 void Decoder::run(const Batch& batch, float* scores, int thread, int threads) noexcept {
   embed(batch, thread, threads);
   pool_.barrier();
-  for (int64_t index = 0; index < shape_.layers; ++index) run_layer(batch, index, thread, threads);
+  const Rest all{hidden_.data(), batch.rows, tiles_}, drawn{drawn_.data(), batch.draws, drawn_tiles_};
+  for (int64_t index = 0; index < shape_.layers; ++index) {
+    place_layer(batch, index, thread, threads);
+    const bool last = index + 1 == shape_.layers;
+    if (last) take_drawn(batch, thread, threads);
+    pool_.barrier();
+    run_layer(batch, index, last ? drawn : all, thread, threads);
+  }
   const auto [begin, end] = share(batch.draws, thread, threads);
   for (int64_t draw = begin; draw < end; ++draw)
-    normalize_row(hidden_.data() + batch.drawn[draw] * hidden_stride_, weights_.norm, *weights_.head, draw);
+    normalize_row(drawn_.data() + draw * hidden_stride_, weights_.norm, *weights_.head, draw);
   pool_.barrier();
   const Rows rows = inputs_of(*weights_.head, batch.draws);
   multiply(*weights_.head, rows, scores, shape_.vocab_size, false, thread, threads);
+}
+
+void Decoder::take_drawn(const Batch& batch, int thread, int threads) noexcept {
+  const auto [begin, end] = share(batch.draws, thread, threads);
+  for (int64_t draw = begin; draw < end; ++draw)
+    std::copy_n(hidden_.data() + batch.drawn[draw] * hidden_stride_, shape_.hidden_size,
+                drawn_.data() + draw * hidden_stride_);
 }
 
 void Decoder::embed(const Batch& batch, int thread, int threads) noexcept {
@@ -120,7 +154,8 @@ void Decoder::embed(const Batch& batch, int thread, int threads) noexcept {
     weights_.embedding->unpack(batch.tokens[row], hidden_.data() + row * hidden_stride_);
 }
 
-void Decoder::run_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept {
+// The queries, keys and values of all rows. The caller waits for all threads behind it.
+void Decoder::place_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
   const auto [begin, end] = share(batch.rows, thread, threads);
   for (int64_t row = begin; row < end; ++row)
@@ -131,26 +166,30 @@ void Decoder::run_layer(const Batch& batch, int64_t index, int thread, int threa
   // By heads, then rows: neighbouring rows write to the same cache lines of their block.
   const auto [first, last] = share(batch.rows * shape_.kv_heads, thread, threads);
   for (int64_t piece = first; piece < last; ++piece) place(batch, index, piece % batch.rows, piece / batch.rows);
-  pool_.barrier();
-  attend_tiles(batch, index, thread);
+}
+
+void Decoder::run_layer(const Batch& batch, int64_t index, const Rest& rest, int thread, int threads) noexcept {
+  const LayerWeights& layer = layers_[size_t(index)];
+  attend_tiles(batch, index, rest.tiles, thread);
   pool_.barrier();
   if (is_int8(*layer.output)) {
     const int64_t stride = row_stride(layer.output->inputs());
+    const auto [begin, end] = share(rest.rows, thread, threads);
     for (int64_t row = begin; row < end; ++row) quantize_row(inputs_.data() + row * stride, *layer.output, row);
     pool_.barrier();
   }
-  const Rows attended = inputs_of(*layer.output, batch.rows);
-  multiply(*layer.output, attended, hidden_.data(), hidden_stride_, true, thread, threads);
+  multiply(*layer.output, inputs_of(*layer.output, rest.rows), rest.hidden, hidden_stride_, true, thread, threads);
   pool_.barrier();
-  run_mlp(layer, batch.rows, thread, threads);
+  run_mlp(layer, rest, thread, threads);
 }
 
-void Decoder::run_mlp(const LayerWeights& layer, int64_t rows, int thread, int threads) noexcept {
-  const auto [begin, end] = share(rows, thread, threads);
+void Decoder::run_mlp(const LayerWeights& layer, const Rest& rest, int thread, int threads) noexcept {
+  const auto [begin, end] = share(rest.rows, thread, threads);
   for (int64_t row = begin; row < end; ++row)
-    normalize_row(hidden_.data() + row * hidden_stride_, layer.mlp_norm, *layer.gate_up, row);
+    normalize_row(rest.hidden + row * hidden_stride_, layer.mlp_norm, *layer.gate_up, row);
   pool_.barrier();
-  multiply(*layer.gate_up, inputs_of(*layer.gate_up, rows), gate_up_.data(), gate_up_stride_, false, thread, threads);
+  const Rows inputs = inputs_of(*layer.gate_up, rest.rows);
+  multiply(*layer.gate_up, inputs, gate_up_.data(), gate_up_stride_, false, thread, threads);
   pool_.barrier();
   for (int64_t row = begin; row < end; ++row) {
     float* gate = gate_up_.data() + row * gate_up_stride_;
@@ -158,10 +197,10 @@ void Decoder::run_mlp(const LayerWeights& layer, int64_t rows, int thread, int t
     if (is_int8(*layer.down)) quantize_row(gate, *layer.down, row);
   }
   pool_.barrier();
-  Rows activated = inputs_of(*layer.down, rows);
+  Rows activated = inputs_of(*layer.down, rest.rows);
   activated.values = gate_up_.data();
   activated.value_stride = gate_up_stride_;
-  multiply(*layer.down, activated, hidden_.data(), hidden_stride_, true, thread, threads);
+  multiply(*layer.down, activated, rest.hidden, hidden_stride_, true, thread, threads);
   pool_.barrier();
 }
 
@@ -206,17 +245,17 @@ void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head
 }
 
 // Tiles are claimed one by one: which thread computes them changes nothing.
-void Decoder::attend_tiles(const Batch& batch, int64_t index, int thread) noexcept {
+void Decoder::attend_tiles(const Batch& batch, int64_t index, const std::vector<Tile>& tiles, int thread) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
   const int64_t group = shape_.heads / shape_.kv_heads, stride = row_stride(layer.output->inputs());
   auto& claimed = claimed_[size_t(index)];
-  for (size_t i; (i = size_t(claimed.fetch_add(1, std::memory_order_relaxed))) < tiles_.size();) {
-    const Tile& tile = tiles_[i];
+  for (size_t i; (i = size_t(claimed.fetch_add(1, std::memory_order_relaxed))) < tiles.size();) {
+    const Tile& tile = tiles[i];
     const int64_t first = tile.head * group * shape_.head_dim;
     attend(cache_,
            {index, tile.head, tile.heads, group, tile.rows, layer.reach,
             qkv_.data() + tile.row * qkv_stride_ + first, qkv_stride_, batch.positions + tile.row,
-            batch.blocks + tile.segment * batch.block_stride, inputs_.data() + tile.row * stride + first, stride},
+            batch.blocks + tile.segment * batch.block_stride, inputs_.data() + tile.to * stride + first, stride},
            scratch_[size_t(thread)]);
   }
 }

@@ -54,22 +54,33 @@ class Decoder {
   void execute(const Batch& batch, float* scores);
 
  private:
-  // Some rows of a segment and some heads of keys and values, which one thread computes.
+  // Some rows of a segment and some heads of keys and values, which one thread computes. `to`: where the first of these
+  // rows stands among those that the layer goes on with.
   struct Tile {
-    int64_t segment, row, rows, head, heads;
+    int64_t segment, row, rows, head, heads, to;
+  };
+  // The rows that a layer goes on with once all keys and values are in place: of the last layer, only those drawn.
+  struct Rest {
+    float* hidden;
+    int64_t rows;
+    const std::vector<Tile>& tiles;
   };
 
   void check(const Batch& batch) const;
   void prepare(const Batch& batch);
   void list_tiles(const Batch& batch);
+  void add_tile(std::vector<Tile>& tiles, const Batch& batch, int64_t segment, int64_t row, int64_t rows, int64_t to) const;
+  void sort_tiles(std::vector<Tile>& tiles, const Batch& batch) const;
   void run(const Batch& batch, float* scores, int thread, int threads) noexcept;
-  void run_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept;
-  void run_mlp(const LayerWeights& layer, int64_t rows, int thread, int threads) noexcept;
+  void place_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept;
+  void run_layer(const Batch& batch, int64_t index, const Rest& rest, int thread, int threads) noexcept;
+  void run_mlp(const LayerWeights& layer, const Rest& rest, int thread, int threads) noexcept;
+  void take_drawn(const Batch& batch, int thread, int threads) noexcept;
   void embed(const Batch& batch, int thread, int threads) noexcept;
   void normalize_row(const float* row, const float* weight, const Matrix& matrix, int64_t to) noexcept;
   void quantize_row(const float* row, const Matrix& matrix, int64_t to) noexcept;
   void place(const Batch& batch, int64_t index, int64_t row, int64_t head) noexcept;
-  void attend_tiles(const Batch& batch, int64_t index, int thread) noexcept;
+  void attend_tiles(const Batch& batch, int64_t index, const std::vector<Tile>& tiles, int thread) noexcept;
   Rows inputs_of(const Matrix& matrix, int64_t count) const;
 
   DecoderShape shape_;
@@ -78,10 +89,10 @@ class Decoder {
   Cache& cache_;
   Pool& pool_;
   int64_t hidden_stride_, qkv_stride_, gate_up_stride_, widest_;
-  Buffer<float> hidden_, inputs_, scales_, qkv_, gate_up_;
+  Buffer<float> hidden_, drawn_, inputs_, scales_, qkv_, gate_up_;
   Buffer<std::byte> codes_;
   std::vector<AttentionScratch> scratch_;
-  std::vector<Tile> tiles_;
+  std::vector<Tile> tiles_, drawn_tiles_;
   std::vector<std::atomic<int64_t>> claimed_;  // tasks of attention, for each layer
 };
 

@@ -29,6 +29,7 @@ constexpr int kParts = kLanes / kWidth;
 
 typedef float FloatPart __attribute__((vector_size(kWidth * 4)));
 typedef int32_t IntPart __attribute__((vector_size(kWidth * 4)));
+typedef uint32_t BitsPart __attribute__((vector_size(kWidth * 4)));
 
 struct Lanes {
   FloatPart part[kParts];
@@ -164,7 +165,7 @@ inline FloatPart exp_part(FloatPart x) {
   FloatPart series = broadcast(1.0f / 5040);
   for (const float term : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
     series = fma(series, r, broadcast(term));
-  IntPart bits, exponent;
+  BitsPart bits, exponent;
   std::memcpy(&bits, &series, sizeof bits);
   std::memcpy(&exponent, &shifted, sizeof exponent);
   bits += exponent << 23;
