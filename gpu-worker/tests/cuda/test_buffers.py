@@ -64,6 +64,14 @@ def test_steps_of_as_many_rows_lie_at_the_same_address(texts: list[Text]) -> Non
     assert [part.data_ptr() for part in (long.tokens, long.slots, long.draws, long.tables)] == before
 
 
+@pytest.mark.parametrize("rows", range(1, 9))
+def test_every_part_begins_at_a_multiple_of_16_bytes(rows: int) -> None:
+    ints = torch.zeros(400, dtype=torch.int32)
+    inputs = Layout(rows, 3).view(ints)
+    parts = [inputs.tokens, inputs.positions, inputs.lengths, inputs.slots, inputs.draws, inputs.tiles, inputs.tables]
+    assert [(part.data_ptr() - ints.data_ptr()) % 16 for part in parts] == [0] * 7
+
+
 def test_singles_are_those_that_come_first(texts: list[Text]) -> None:
     one, other, long = texts
     assert count_singles(make_batch([one.part(39), long.part(3, 9), other.part(16)])) == 1

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch, Int32s, Ints
 
-_HEADER = 4  # in ints: what follows stays aligned to 16 bytes
+# In ints. Every part begins at a multiple of 16 bytes, whatever the step: kernels are compiled for such addresses.
+_ALIGNED = 4
+_HEADER = _ALIGNED
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,15 @@ class Layout:
 
     @property
     def tables_begin(self) -> int:
-        return self.tiles_begin + 3 * self.tiles
+        return self.tiles_begin + _align(3 * self.tiles)
 
     @property
     def tiles_begin(self) -> int:
-        return _HEADER + 5 * self.rows
+        return _HEADER + 5 * _align(self.rows)
 
     def view(self, ints: Tensor) -> Inputs:
         """The parts of a step in `ints`."""
-        part = ints[_HEADER : self.tiles_begin].view(5, self.rows)
+        part = ints[_HEADER : self.tiles_begin].view(5, -1)[:, : self.rows]
         return Inputs(
             header=ints[:_HEADER],
             tokens=part[0],
@@ -41,7 +43,7 @@ class Layout:
             lengths=part[2],
             slots=part[3],
             draws=part[4],
-            tiles=ints[self.tiles_begin : self.tables_begin].view(self.tiles, 3),
+            tiles=ints[self.tiles_begin : self.tiles_begin + 3 * self.tiles].view(self.tiles, 3),
             tables=ints[self.tables_begin :],
         )
 
@@ -88,15 +90,19 @@ def pack(batch: Batch, rows: int, tiles: Int32s, out: Int32s) -> int:
     if size > len(out):
         raise ValueError(f"a step of {rows} rows and {batch.blocks.size} blocks is over the executor's limits")
     count = len(batch.tokens)
-    part = out[_HEADER : layout.tiles_begin].reshape(5, rows)
+    part = out[_HEADER : layout.tiles_begin].reshape(5, -1)
     part[:, count:] = np.array([[0], [-1], [0], [-1], [0]])
     part[0, :count], part[1, :count], part[2, :count] = batch.tokens, batch.positions, batch.lengths
     part[3, :count] = _slots(batch)
     part[4, : len(batch.draws)] = batch.draws
     out[0] = batch.blocks.shape[1]
-    out[layout.tiles_begin : layout.tables_begin] = tiles.reshape(-1)
+    out[layout.tiles_begin : layout.tiles_begin + tiles.size] = tiles.reshape(-1)
     out[layout.tables_begin : size] = batch.blocks.reshape(-1)
     return size
+
+
+def _align(ints: int) -> int:
+    return -(-ints // _ALIGNED) * _ALIGNED
 
 
 def _slots(batch: Batch) -> Ints:

@@ -62,11 +62,15 @@ class CudaExecutor:
 
     @torch.no_grad()
     def capture(self) -> None:
-        """Record the graphs of all buckets, so that no answer waits for one."""
+        """Record the graphs of all buckets and compile what prompts need, so that no answer waits for it.
+
+        Writes into block 0.
+        """
         if self._graphs:
             for rows in buckets(self._limits.segments):
-                self._staging.send(_nothing(), rows, _NO_TILES)
+                self._staging.send(_NOTHING, rows, _NO_TILES)
                 self._graphs.run(rows)
+        self.execute(_PROMPT)
 
     @torch.no_grad()
     def execute(self, batch: Batch) -> Tensor:
@@ -102,12 +106,11 @@ class CudaExecutor:
 
 
 _NO_TILES = np.zeros((0, 3), dtype=np.int32)
-
-
-def _nothing() -> Batch:
-    """A step of padding alone."""
-    none = np.zeros(0, dtype=np.int64)
-    return Batch(none, none, none, np.zeros(1, np.int32), np.zeros((0, 1), np.int32), none)
+_NONE, _TABLE = np.zeros(0, dtype=np.int64), np.zeros((1, 1), dtype=np.int32)
+_NOTHING = Batch(_NONE, _NONE, _NONE, np.zeros(1, np.int32), _TABLE[:0], _NONE)
+_PROMPT = Batch(
+    np.zeros(2, np.int64), np.arange(2), np.full(2, 2), np.array([0, 2], np.int32), _TABLE, np.ones(1, np.int64)
+)
 
 
 def _ints(limits: Limits, tile_rows: int) -> int:

@@ -8,7 +8,7 @@ import triton.language as tl
 from parley_worker.cuda.kernels.span import attend_span
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def plan_splits(
     positions,
     firsts,
@@ -44,7 +44,7 @@ def plan_splits(
         tl.store(owners + begins + index, row, mask=index < splits)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def decode_splits(
     query,
     keys,
