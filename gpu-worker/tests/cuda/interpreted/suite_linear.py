@@ -32,8 +32,9 @@ def test_few_rows_and_many_take_two_ways_to_one_result(rows: int, kind: torch.dt
     assert (narrow(x) - plain(x)).norm() / plain(x).norm() < error
 
 
-def test_a_channel_of_zeros_stays_zero() -> None:
+@pytest.mark.parametrize("kind", [torch.int8, torch.float8_e4m3fn])
+def test_a_channel_of_zeros_stays_zero(kind: torch.dtype) -> None:
     weight = torch.randn(16, 3)
     weight[:, 1] = 0
-    narrow = NarrowLinear.of(Linear(weight, None), torch.int8)
+    narrow = NarrowLinear.of(Linear(weight, None), kind)
     assert torch.equal(narrow(torch.randn(2, 16))[:, 1], torch.zeros(2))
