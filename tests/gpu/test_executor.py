@@ -11,8 +11,8 @@ import torch
 from parley_worker.cuda.executor import CudaExecutor, Limits
 from parley_worker.cuda.runner import CudaRunner
 from parley_worker.models.loader import load_model
-from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.testing.checkpoints import all_cases, write_checkpoint
 from parley_worker.testing.executors import ExecutorContract
 from parley_worker.testing.lookahead import drive
@@ -40,7 +40,7 @@ def answer(folder: Path, sampling: Sampling, *, lookahead: bool, graphs: bool = 
     """What 12 requests of different lengths are answered, 8 of them at once in few blocks."""
     model, blocks = load_model(folder, torch.float32, CUDA), 40
     runner = CudaRunner(CudaExecutor(model, blocks, Limits(8, 72, 160), graphs=graphs))
-    scheduler = PagedScheduler(blocks, 8, 160, 64, lookahead=lookahead, share=not model.config.needs_lengths)
+    scheduler = Scheduler(blocks, 8, 160, 64, lookahead=lookahead, share=not model.config.needs_lengths)
     answers: dict[str, list[int]] = {}
     for index in range(12):
         prompt = make_tokens(5 + 9 * index, seed=index)

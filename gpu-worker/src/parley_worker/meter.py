@@ -61,10 +61,10 @@ class EngineMeter:
         self._deaths = metrics.ENGINE_DEATHS.labels(model)
 
     def ran(self, step: Ran) -> None:
-        """Count a step. One that an engine tells nothing of is counted by its time alone."""
-        self._seconds.observe(step.seconds)
+        """Count a step, if it was one."""
         if (stats := step.stats) is None:
             return
+        self._seconds.observe(step.seconds)
         self._decode.inc(stats.decode_rows - stats.drafts_proposed)
         self._draft.inc(stats.drafts_proposed)
         self._prompt.inc(stats.prompt_rows)

@@ -20,9 +20,9 @@ from parley_worker.models.config import read_model_config
 from parley_worker.models.loader import load_model
 from parley_worker.native.executor import NativeExecutor
 from parley_worker.native.library import Library, block_bytes
-from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.proposer import Proposer
 from parley_worker.scheduler.request import Request
+from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.scheduler.stats import StepStats
 from parley_worker.testing.checkpoints import write_checkpoint
 from parley_worker.testing.oracle import Oracle
@@ -113,7 +113,7 @@ def drive(open_executor: Open) -> Drive:
         seen: list[StepStats] | None = None,
     ) -> Answers:
         shares = not read_model_config(folder).needs_lengths
-        scheduler = PagedScheduler(blocks, capacity, window, budget, share=shares, proposer=proposer)
+        scheduler = Scheduler(blocks, capacity, window, budget, share=shares, proposer=proposer)
         runner = Runner(open_executor(folder, blocks))
         answers: Answers = {}
         step_number = 0

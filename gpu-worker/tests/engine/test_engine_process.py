@@ -23,8 +23,9 @@ from parley_worker.backends.torch import Checkpoint, TorchBackend, open_torch_ba
 from parley_worker.config import EngineConfig
 from parley_worker.core import ChatMessage, Job, Prefix, SamplingParams
 from parley_worker.engine.client import EngineClient
-from parley_worker.engine.errors import EngineConfigError
+from parley_worker.engine.errors import EngineConfigError, UnfitRequest
 from parley_worker.scheduler.batch import BLOCK_SIZE
+from parley_worker.scheduler.request import Request, Sampling
 from parley_worker.testing.platform import open_platform
 
 HELLO = (ChatMessage("user", "hello"),)
@@ -223,3 +224,15 @@ async def test_scores_that_are_not_finite_are_an_error_of_the_job(new_checkpoint
             with pytest.raises(Internal, match="not finite"):
                 await anext(backend.generate(LONG))
         assert backend.ready
+
+
+async def test_a_request_that_can_never_fit_is_refused_alone(backend: TorchBackend, client: EngineClient) -> None:
+    sampling = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
+    unfit = Request("unfit", (1,) * client.window, 0, 1, frozenset(), sampling)
+    async with aclosing(backend.generate(LONG)) as answer:
+        await anext(answer)
+        pid = client.pid
+        with pytest.raises(UnfitRequest):
+            await anext(client.generate(unfit))
+        assert [chunk async for chunk in answer][-1].finish_reason
+    assert client.pid == pid

@@ -11,7 +11,7 @@ import pytest
 @pytest.mark.parametrize(
     ("modules", "forbidden"),
     [
-        ("parley_worker.scheduler.paged, parley_worker.backends.torch, parley_worker.generate", {"torch"}),
+        ("parley_worker.scheduler.scheduler, parley_worker.backends.torch, parley_worker.generate", {"torch"}),
         ("parley_worker.backends.scripted", {"torch", "tokenizers"}),
         ("parley_worker.engine.startup", {"parley_kit", "tokenizers"}),
     ],

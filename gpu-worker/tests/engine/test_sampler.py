@@ -16,8 +16,8 @@ from parley_worker.engine.sampler import group as groups
 from parley_worker.engine.sampler.blocks import best, highest, invert, per_block
 from parley_worker.engine.sampler.randomness import uniform
 from parley_worker.scheduler.draw import Draw
-from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Drawn, Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
 
 Floats = NDArray[np.float64]
 
@@ -390,7 +390,7 @@ def test_a_resumed_answer_is_penalized_as_the_one_before() -> None:
 
 def next_draw(request: Request, answer: list[int]) -> Draw:
     """The draw that follows when the tokens of `answer` were drawn."""
-    scheduler = PagedScheduler(blocks=8, capacity=2, window=64, step_tokens=64)
+    scheduler = Scheduler(blocks=8, capacity=2, window=64, step_tokens=64)
     scheduler.add(request)
     for token in answer:
         scheduler.update(scheduler.schedule(0.0), [Drawn(token)])

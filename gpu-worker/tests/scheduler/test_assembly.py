@@ -6,8 +6,8 @@ import numpy as np
 
 from parley_worker.scheduler.assembly import make_batch
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
-from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Drawn, Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
 
 GREEDY = Sampling(0.0, 0, 1.0, 1.0, 0)
 
@@ -30,7 +30,7 @@ class Guesses:
 
 def mixed_batch() -> Batch:
     """Two that decode, one of them with drafts, a prompt that is cut and one that an earlier attempt answered."""
-    scheduler = PagedScheduler(16, 4, 64, step_tokens=40, proposer=Guesses())
+    scheduler = Scheduler(16, 4, 64, step_tokens=40, proposer=Guesses())
     scheduler.add(Request("ends", (5, 6), 0, 2, frozenset(), GREEDY))
     scheduler.add(request("drafts", range(10, 28)))
     step = scheduler.schedule(0.0)
@@ -74,7 +74,7 @@ def test_the_types_are_those_of_the_contract() -> None:
 
 
 def test_a_batch_does_not_change_with_the_tables() -> None:
-    scheduler = PagedScheduler(4, 1, 32, step_tokens=40)
+    scheduler = Scheduler(4, 1, 32, step_tokens=40)
     scheduler.add(request("a", range(20)))
     step = scheduler.schedule(0.0)
     batch = make_batch(step)
@@ -83,5 +83,5 @@ def test_a_batch_does_not_change_with_the_tables() -> None:
 
 
 def test_an_empty_step_is_an_empty_batch() -> None:
-    batch = make_batch(PagedScheduler(4, 1, 32, step_tokens=40).schedule(0.0))
+    batch = make_batch(Scheduler(4, 1, 32, step_tokens=40).schedule(0.0))
     assert (len(batch.tokens), batch.starts.tolist(), len(batch.draws), batch.blocks.shape) == (0, [0], 0, (0, 0))

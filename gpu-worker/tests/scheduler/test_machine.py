@@ -11,9 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from parley_worker.core import FinishReason
 from parley_worker.scheduler.batch import BLOCK_SIZE
-from parley_worker.scheduler.paged import PagedScheduler
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Drawn, Fault, Output, Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
+from parley_worker.scheduler.step import Step
 from parley_worker.testing.block_model import VOCABULARY, BlockModel, answer
 
 BASES = (tuple(n * n % 7 % VOCABULARY for n in range(64)), tuple(n * n % 11 % VOCABULARY for n in range(64)))
@@ -79,7 +79,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         lookahead = mode == "lookahead"
         self.depth = 2 if lookahead else 1
         proposer = Guesser() if mode == "drafts" else None
-        self.scheduler = PagedScheduler(
+        self.scheduler = Scheduler(
             blocks, capacity, self.window, step_tokens, lookahead=lookahead, share=share > 0, proposer=proposer
         )
         self.model = BlockModel(blocks)

@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from parley_worker.scheduler.paged import PagedScheduler
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Drawn, Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
+from parley_worker.scheduler.step import Step
 from parley_worker.testing.block_model import VOCABULARY, BlockModel, answer
 
 WINDOW = 96
@@ -45,7 +45,7 @@ def test_every_answer_is_right_whatever_happens_to_it(mode: str, seed: int) -> N
     random = Random(f"{mode} {seed}")
     blocks, depth = random.randrange(7, 16), 2 if mode == "lookahead" else 1
     proposer = Guesser() if mode == "drafts" else None
-    scheduler = PagedScheduler(
+    scheduler = Scheduler(
         blocks, random.randrange(2, 8), WINDOW, random.choice([3, 20, 50, 100]), lookahead=depth == 2, proposer=proposer
     )
     model, coming = BlockModel(blocks), requests_of(random, 30)
@@ -74,7 +74,7 @@ def test_every_answer_is_right_whatever_happens_to_it(mode: str, seed: int) -> N
 def test_users_get_equal_shares_whatever_they_ask_for() -> None:
     """One sends many, one sends long prompts, one wants long answers; there is always somebody of each waiting."""
     kinds = {"many": (10, 2), "prompts": (150, 2), "answers": (10, 60)}
-    scheduler, served = PagedScheduler(64, 2, 256, step_tokens=64, share=False), Counter[str]()
+    scheduler, served = Scheduler(64, 2, 256, step_tokens=64, share=False), Counter[str]()
     waiting = Counter[str]()
     made = 0
     for _ in range(1500):

@@ -128,10 +128,10 @@ def test_a_step_is_counted_by_what_it_computed_and_what_it_left() -> None:
 def test_an_engine_that_died_holds_nothing() -> None:
     grown, meter = Counts("dead"), EngineMeter("dead")
     meter.ran(Ran([], 0.25, STATS))
-    meter.ran(Ran([], 0.25))
+    meter.ran(Ran([]))  # a refusal, which is no step
     assert grown("sequences", state="running") == 3
     meter.died()
-    assert (grown("engine_deaths_total"), grown("step_seconds_count")) == (1, 2)
+    assert (grown("engine_deaths_total"), grown("step_seconds_count")) == (1, 1)
     for state in ("running", "waiting"):
         assert grown("sequences", state=state) == 0
     for state in ("used", "cached", "free"):

@@ -54,8 +54,8 @@ def make_workload() -> tuple[list[list[int]], list[int]]:
 def time_ours(model: Any, prompts: list[list[int]], outputs: list[int]) -> float:
     from parley_worker.cuda.executor import CudaExecutor, Limits
     from parley_worker.cuda.runner import CudaRunner
-    from parley_worker.scheduler.paged import PagedScheduler
     from parley_worker.scheduler.request import Request, Sampling
+    from parley_worker.scheduler.scheduler import Scheduler
     from parley_worker.testing.lookahead import drive
 
     blocks = sum(-(-(len(p) + o) // 16) for p, o in zip(prompts, outputs, strict=True))
@@ -64,7 +64,7 @@ def time_ours(model: Any, prompts: list[list[int]], outputs: list[int]) -> float
     sampling = Sampling(temperature=0.6, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
     taken = 0.0
     for _ in range(2):  # the first compiles what prompts need
-        scheduler = PagedScheduler(blocks, STREAMS, WINDOW, STEP_TOKENS, lookahead=True, share=False)
+        scheduler = Scheduler(blocks, STREAMS, WINDOW, STEP_TOKENS, lookahead=True, share=False)
         for index, (prompt, count) in enumerate(zip(prompts, outputs, strict=True)):
             scheduler.add(Request(str(index), tuple(prompt), 0, count, frozenset(), sampling))
         began = time.perf_counter()

@@ -7,7 +7,7 @@ import torch
 from parley_worker.cuda.executor import CudaExecutor
 from parley_worker.engine.sampler import Plan, Sampled
 from parley_worker.scheduler.assembly import make_batch
-from parley_worker.scheduler.plan import Step
+from parley_worker.scheduler.step import Step
 
 
 class CudaRunner:

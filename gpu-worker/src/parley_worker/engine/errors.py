@@ -5,7 +5,8 @@ EngineError
 ├── EngineDied           the process ended while work was waiting for it
 └── RequestError         the engine gave one request up; the others go on
     ├── NonFiniteScores
-    └── DeadlinePassed
+    ├── DeadlinePassed
+    └── UnfitRequest
 """
 
 from __future__ import annotations
@@ -45,8 +46,18 @@ class DeadlinePassed(RequestError):
     fault = Fault.DEADLINE
 
 
+class UnfitRequest(RequestError):
+    """The engine can never compute this request: whoever sent it should have refused it."""
+
+    fault = Fault.UNFIT
+
+
 def request_error(fault: str) -> RequestError:
     """The error that `Output.error` stands for."""
-    if fault == Fault.DEADLINE:
-        return DeadlinePassed("the deadline came before the end of the answer")
-    return NonFiniteScores("the model computed scores that are not finite")
+    match Fault(fault):
+        case Fault.DEADLINE:
+            return DeadlinePassed("the deadline came before the end of the answer")
+        case Fault.UNFIT:
+            return UnfitRequest("the request does not fit into the engine's window or cache")
+        case Fault.NOT_FINITE:
+            return NonFiniteScores("the model computed scores that are not finite")

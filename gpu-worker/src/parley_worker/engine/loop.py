@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from typing import NamedTuple
@@ -10,7 +11,13 @@ from parley_worker.engine.channel import Channel
 from parley_worker.engine.messages import Abort, Add, Ran
 from parley_worker.engine.opening import Engine
 from parley_worker.engine.runner import Launched
-from parley_worker.scheduler.plan import Step
+from parley_worker.scheduler.request import Fault, Output, Request
+from parley_worker.scheduler.step import Step
+
+logger = logging.getLogger(__name__)
+
+# How often the books are looked over, which takes as long as a step or two.
+_CHECK_SECONDS = 10.0
 
 
 class Flight(NamedTuple):
@@ -30,7 +37,7 @@ class Loop:
         self._channel = channel
         self._scheduler, self._runner, self._proposer = engine.scheduler, engine.runner, engine.proposer
         self._flights: deque[Flight] = deque()
-        self._began = 0.0
+        self._began = self._checked = 0.0
 
     def run(self) -> None:
         """Return when the client says stop, or is gone. IntegrityError: the books of the cache do not add up."""
@@ -42,17 +49,25 @@ class Loop:
 
     def _take_commands(self) -> bool:
         idle = self._scheduler.idle
-        if idle:
+        if idle and (now := time.monotonic()) > self._checked + _CHECK_SECONDS:
             self._scheduler.check_integrity()
+            self._checked = now
         for command in self._channel.receive(wait=idle):
             match command:
                 case Add(request):
-                    self._scheduler.add(request)
+                    self._add(request)
                 case Abort(request_id):
                     self._scheduler.abort(request_id)
                 case _:
                     return False
         return True
+
+    def _add(self, request: Request) -> None:
+        try:
+            self._scheduler.add(request)
+        except ValueError as error:
+            logger.error("request %s is refused: %s", request.id, error)
+            self._channel.send(Ran([Output(request.id, None, error=Fault.UNFIT)]))
 
     def _step(self) -> None:
         if not self._flights:

@@ -51,7 +51,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ran(msgspec.Struct, frozen=True, tag=True):
-    """A step ran for `seconds`, from its scheduling to its tokens. No stats: nothing is known but its outputs."""
+    """A step ran for `seconds`, from its scheduling to its tokens. Without stats no step ran: requests were refused."""
 
     outputs: list[Output]
     seconds: float = 0.0

@@ -19,7 +19,7 @@ from parley_worker.models.loader import load_model
 from parley_worker.native.opening import open_native
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.ngram import NgramProposer
-from parley_worker.scheduler.paged import PagedScheduler
+from parley_worker.scheduler.scheduler import Scheduler
 
 # A block costs the scheduler some memory too: more of them are kept only where more can be in use.
 _KEPT_BLOCKS = 1 << 16
@@ -30,7 +30,7 @@ class Engine:
     """What computes steps, and who decides on them. proposer: of the scheduler's drafts, if there is one."""
 
     runner: StepRunner
-    scheduler: PagedScheduler
+    scheduler: Scheduler
     proposer: NgramProposer | None
     capacity: int
     window: int
@@ -45,7 +45,7 @@ def open_engine(config: EngineConfig) -> Engine:
     capacity = min(config.capacity or (CUDA_CAPACITY if on_cuda else CPU_CAPACITY), executor.blocks)
     # Where rows of other batches come out a little different, a draft could change an answer.
     proposer = NgramProposer() if config.speculation and executor.invariant else None
-    scheduler = PagedScheduler(
+    scheduler = Scheduler(
         min(executor.blocks, max(_KEPT_BLOCKS, capacity * blocks_for(window))),
         capacity,
         window,

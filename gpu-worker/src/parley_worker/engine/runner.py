@@ -9,8 +9,8 @@ import torch
 from parley_worker.engine.executor import Executor
 from parley_worker.engine.sampler import Plan, Sampled
 from parley_worker.scheduler.assembly import make_batch
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Drawn
+from parley_worker.scheduler.step import Step
 
 
 class Launched(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 
 from parley_worker.kv.cache import blocks_for
 from parley_worker.scheduler.batch import Batch
-from parley_worker.scheduler.plan import Step
+from parley_worker.scheduler.step import Step
 
 
 def make_batch(step: Step) -> Batch:

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from parley_worker.kv.cache import PagedCache
 from parley_worker.scheduler.batch import BLOCK_SIZE
-from parley_worker.scheduler.plan import KNOWN, Segment, Step
 from parley_worker.scheduler.proposer import Proposer
 from parley_worker.scheduler.request import Sampling
 from parley_worker.scheduler.residents import Residents
 from parley_worker.scheduler.sequence import NOWHERE, Sequence
 from parley_worker.scheduler.shares import share_tokens
+from parley_worker.scheduler.step import KNOWN, Segment, Step
 
 
 class Planner:

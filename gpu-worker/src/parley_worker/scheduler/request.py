@@ -13,6 +13,7 @@ class Fault(StrEnum):
 
     NOT_FINITE = "not_finite"
     DEADLINE = "deadline"
+    UNFIT = "unfit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Sequence as Ordered
 from parley_worker.scheduler.assembly import make_batch
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
 from parley_worker.scheduler.draw import Draw
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.planner import needs_history
 from parley_worker.scheduler.request import Drawn, Request
+from parley_worker.scheduler.step import Step
 
 VOCABULARY = 4
 

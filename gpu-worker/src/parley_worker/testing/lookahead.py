@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Iterator
 
 from parley_worker.engine.runner import Launched, StepRunner
-from parley_worker.scheduler.paged import PagedScheduler
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Output
+from parley_worker.scheduler.scheduler import Scheduler
+from parley_worker.scheduler.step import Step
 
 
-def drive(scheduler: PagedScheduler, runner: StepRunner, *, lookahead: bool) -> Iterator[Output]:
+def drive(scheduler: Scheduler, runner: StepRunner, *, lookahead: bool) -> Iterator[Output]:
     """Run until all requests are over; with `lookahead`, which the scheduler must know of, a step ahead."""
     flight: deque[tuple[Step, Launched]] = deque()
     while not scheduler.idle:

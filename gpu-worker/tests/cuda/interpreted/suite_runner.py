@@ -11,8 +11,8 @@ from parley_worker.cuda.attention import Tiling
 from parley_worker.cuda.executor import CudaExecutor, Limits
 from parley_worker.cuda.runner import CudaRunner
 from parley_worker.models.loader import load_model
-from parley_worker.scheduler.paged import PagedScheduler
 from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.testing.checkpoints import write_checkpoint
 from parley_worker.testing.lookahead import drive
 from parley_worker.testing.oracle import Oracle
@@ -38,7 +38,7 @@ def answer(folder: Path, *, lookahead: bool) -> dict[str, list[int]]:
     model = load_model(folder, torch.float32, torch.device("cpu"))
     limits = Limits(segments=4, rows=32, window=WINDOW)
     runner = CudaRunner(CudaExecutor(model, BLOCKS, limits, tiling=Tiling(4, 16, 16, 32), graphs=False))
-    scheduler = PagedScheduler(BLOCKS, 4, WINDOW, 16, lookahead=lookahead)
+    scheduler = Scheduler(BLOCKS, 4, WINDOW, 16, lookahead=lookahead)
     for request in REQUESTS:
         scheduler.add(request)
     answers: dict[str, list[int]] = {request.id: [] for request in REQUESTS}

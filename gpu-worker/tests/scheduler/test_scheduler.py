@@ -10,9 +10,9 @@ import pytest
 from parley_worker.core import FinishReason
 from parley_worker.kv.pool import IntegrityError
 from parley_worker.scheduler.batch import BLOCK_SIZE
-from parley_worker.scheduler.paged import PagedScheduler
-from parley_worker.scheduler.plan import Step
 from parley_worker.scheduler.request import Drawn, Fault, Output, Request, Sampling
+from parley_worker.scheduler.scheduler import Scheduler
+from parley_worker.scheduler.step import Step
 from parley_worker.testing.block_model import BlockModel, answer
 
 GREEDY = Sampling(0.0, 0, 1.0, 1.0, 0)
@@ -38,21 +38,21 @@ def shape(step: Step) -> dict[str, int]:
     return {segment.sequence.request.id: segment.length for segment in step.segments}
 
 
-def update(scheduler: PagedScheduler, step: Step, token: int | None = 7) -> list[Output]:
+def update(scheduler: Scheduler, step: Step, token: int | None = 7) -> list[Output]:
     return scheduler.update(step, [None if token is None else Drawn(token)] * step.draw_count)
 
 
-def advance(scheduler: PagedScheduler, token: int | None = 7, now: float = 0.0) -> list[Output]:
+def advance(scheduler: Scheduler, token: int | None = 7, now: float = 0.0) -> list[Output]:
     return update(scheduler, scheduler.schedule(now), token)
 
 
-def advance_to_shape(scheduler: PagedScheduler) -> dict[str, int]:
+def advance_to_shape(scheduler: Scheduler) -> dict[str, int]:
     step = scheduler.schedule(0.0)
     update(scheduler, step)
     return shape(step)
 
 
-def drain(scheduler: PagedScheduler, model: BlockModel, *, lookahead: bool = False) -> dict[str, list[int]]:
+def drain(scheduler: Scheduler, model: BlockModel, *, lookahead: bool = False) -> dict[str, list[int]]:
     answers: dict[str, list[int]] = {}
     flight: deque[tuple[Step, list[Drawn | None]]] = deque()
     for _ in range(2000):
@@ -70,7 +70,7 @@ def drain(scheduler: PagedScheduler, model: BlockModel, *, lookahead: bool = Fal
 
 class TestBudget:
     def test_those_that_decode_come_first_and_prompts_get_what_is_left(self) -> None:
-        scheduler = PagedScheduler(64, 8, 256, step_tokens=40)
+        scheduler = Scheduler(64, 8, 256, step_tokens=40)
         scheduler.add(request("a", max_tokens=20))
         scheduler.add(request("b", max_tokens=20))
         advance(scheduler)
@@ -81,20 +81,20 @@ class TestBudget:
         assert advance_to_shape(scheduler) == {"a": 1, "b": 1, "c": 1}
 
     def test_a_short_prompt_does_not_stand_behind_a_long_one(self) -> None:
-        scheduler = PagedScheduler(64, 8, 512, step_tokens=64)
+        scheduler = Scheduler(64, 8, 512, step_tokens=64)
         scheduler.add(request("long", 400))
         scheduler.add(request("middle", 200))
         scheduler.add(request("short", 20))
         assert advance_to_shape(scheduler) == {"long": 32, "middle": 12, "short": 20}
 
     def test_pieces_of_prompts_end_where_blocks_do(self) -> None:
-        scheduler = PagedScheduler(64, 8, 512, step_tokens=39)
+        scheduler = Scheduler(64, 8, 512, step_tokens=39)
         scheduler.add(request("a", 100))
         lengths = [advance_to_shape(scheduler)["a"] for _ in range(3)]
         assert lengths == [32, 32, 36]
 
     def test_prompts_go_on_even_when_the_decoding_use_up_the_budget(self) -> None:
-        scheduler = PagedScheduler(64, 8, 256, step_tokens=2)
+        scheduler = Scheduler(64, 8, 256, step_tokens=2)
         scheduler.add(request("a", 1, max_tokens=9))
         advance(scheduler)
         scheduler.add(request("b", 1, max_tokens=9))
@@ -103,7 +103,7 @@ class TestBudget:
         assert advance_to_shape(scheduler) == {"a": 1, "b": 1, "c": 2}
 
     def test_the_segments_of_one_row_come_first(self) -> None:
-        scheduler = PagedScheduler(64, 8, 256, step_tokens=64)
+        scheduler = Scheduler(64, 8, 256, step_tokens=64)
         scheduler.add(request("b", 20))
         scheduler.add(request("a", 1))
         assert [segment.length for segment in scheduler.schedule(0.0).segments] == [1, 20]
@@ -111,14 +111,14 @@ class TestBudget:
 
 class TestAdmission:
     def test_no_more_run_than_the_capacity(self) -> None:
-        scheduler = PagedScheduler(64, 2, 256, step_tokens=64)
+        scheduler = Scheduler(64, 2, 256, step_tokens=64)
         for name in "abc":
             scheduler.add(request(name, max_tokens=1 if name == "a" else 3))
         assert set(advance_to_shape(scheduler)) == {"a", "b"}
         assert set(advance_to_shape(scheduler)) == {"b", "c"}
 
     def test_nobody_is_admitted_without_blocks_for_his_prompt_beside_those_of_others(self) -> None:
-        scheduler = PagedScheduler(8, 8, 128, step_tokens=16)
+        scheduler = Scheduler(8, 8, 128, step_tokens=16)
         scheduler.add(request("a", 60, max_tokens=1))
         scheduler.add(request("b", 60, max_tokens=1))
         scheduler.add(request("c", 4, max_tokens=1))
@@ -130,7 +130,7 @@ class TestAdmission:
         assert names == {"a", "b"}
 
     def test_nobody_passes_him_who_is_next(self) -> None:
-        scheduler = PagedScheduler(8, 8, 128, step_tokens=64)
+        scheduler = Scheduler(8, 8, 128, step_tokens=64)
         scheduler.add(request("a", 30, max_tokens=8))
         advance(scheduler)
         scheduler.add(request("big", 115))
@@ -140,14 +140,14 @@ class TestAdmission:
         assert set(advance_to_shape(scheduler)) == {"big"}
 
     def test_users_take_turns(self) -> None:
-        scheduler = PagedScheduler(64, 1, 256, step_tokens=16)
+        scheduler = Scheduler(64, 1, 256, step_tokens=16)
         for number in range(3):
             scheduler.add(request(f"a{number}", 16, max_tokens=1, user="a"))
         scheduler.add(request("b0", 16, max_tokens=1, user="b"))
         assert [next(iter(advance_to_shape(scheduler))) for _ in range(4)] == ["a0", "b0", "a1", "a2"]
 
     def test_a_user_with_long_answers_waits_longer(self) -> None:
-        scheduler = PagedScheduler(64, 1, 256, step_tokens=16)
+        scheduler = Scheduler(64, 1, 256, step_tokens=16)
         for number in range(4):
             scheduler.add(request(f"a{number}", 8, max_tokens=40, user="a"))
             scheduler.add(request(f"b{number}", 8, max_tokens=1, user="b"))
@@ -157,7 +157,7 @@ class TestAdmission:
         assert "".join(ends) == "abbbbaaa"
 
     def test_what_fits_exactly_runs(self) -> None:
-        scheduler = PagedScheduler(2, 1, 64, step_tokens=64)
+        scheduler = Scheduler(2, 1, 64, step_tokens=64)
         scheduler.add(request("a", 32, max_tokens=1))
         assert advance(scheduler)[0].last
 
@@ -172,7 +172,7 @@ class TestAdmission:
         ],
     )
     def test_what_can_never_be_answered_is_refused(self, bad: Request, complaint: str) -> None:
-        scheduler = PagedScheduler(3, 8, 64, step_tokens=64)
+        scheduler = Scheduler(3, 8, 64, step_tokens=64)
         scheduler.add(request("there"))
         with pytest.raises(ValueError, match=complaint):
             scheduler.add(bad)
@@ -181,12 +181,12 @@ class TestAdmission:
     @pytest.mark.parametrize("sizes", [(0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 0, 1), (1, 1, 1, 0)])
     def test_sizes_are_positive(self, sizes: tuple[int, int, int, int]) -> None:
         with pytest.raises(ValueError, match="1 at least"):
-            PagedScheduler(*sizes)
+            Scheduler(*sizes)
 
 
 class TestEnds:
     def test_a_stop_token_max_tokens_and_the_window_end_an_answer(self) -> None:
-        scheduler = PagedScheduler(8, 8, 6, step_tokens=64)
+        scheduler = Scheduler(8, 8, 6, step_tokens=64)
         scheduler.add(request("counts", max_tokens=2))
         scheduler.add(request("fills", max_tokens=100))
         ends: dict[str, FinishReason | None] = {}
@@ -199,12 +199,12 @@ class TestEnds:
         assert scheduler.idle
 
     def test_max_tokens_counts_what_was_answered_before(self) -> None:
-        scheduler = PagedScheduler(8, 1, 32, step_tokens=64)
+        scheduler = Scheduler(8, 1, 32, step_tokens=64)
         scheduler.add(request("a", 6, answered=3, max_tokens=5))
         assert [advance(scheduler)[0].finish_reason for _ in range(2)] == [None, FinishReason.LENGTH]
 
     def test_scores_that_are_not_finite_end_their_request_alone_and_nobody_finds_its_blocks(self) -> None:
-        scheduler, prompt = PagedScheduler(16, 4, 128, step_tokens=48), tuple(range(40))
+        scheduler, prompt = Scheduler(16, 4, 128, step_tokens=48), tuple(range(40))
         scheduler.add(request("good", max_tokens=9))
         scheduler.add(request("bad", prompt))
         step = scheduler.schedule(0.0)
@@ -216,7 +216,7 @@ class TestEnds:
         assert step.prefix_hits == 0
 
     def test_blocks_that_were_found_before_they_proved_bad_are_not_found_again(self) -> None:
-        scheduler, prompt = PagedScheduler(16, 4, 128, step_tokens=32), tuple(range(40))
+        scheduler, prompt = Scheduler(16, 4, 128, step_tokens=32), tuple(range(40))
         scheduler.add(request("bad", prompt))
         advance(scheduler)
         scheduler.add(request("fellow", prompt))
@@ -229,7 +229,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("waiting", [False, True])
     def test_abort_forgets_a_request_wherever_it_is(self, waiting: bool) -> None:
-        scheduler = PagedScheduler(8, 1, 32, step_tokens=64)
+        scheduler = Scheduler(8, 1, 32, step_tokens=64)
         scheduler.add(request("first"))
         if waiting:
             advance(scheduler)
@@ -242,7 +242,7 @@ class TestEnds:
         scheduler.check_integrity()
 
     def test_what_is_drawn_for_an_aborted_request_is_dropped(self) -> None:
-        scheduler = PagedScheduler(8, 4, 32, step_tokens=64)
+        scheduler = Scheduler(8, 4, 32, step_tokens=64)
         scheduler.add(request("gone"))
         scheduler.add(request("stays"))
         step = scheduler.schedule(0.0)
@@ -250,13 +250,13 @@ class TestEnds:
         assert [output.id for output in update(scheduler, step)] == ["stays"]
 
     def test_an_id_is_free_again_once_its_request_is_over(self) -> None:
-        scheduler = PagedScheduler(8, 4, 32, step_tokens=64)
+        scheduler = Scheduler(8, 4, 32, step_tokens=64)
         for _ in range(2):
             scheduler.add(request("a", max_tokens=1))
             assert advance(scheduler)[0].last
 
     def test_log_probabilities_pass_through(self) -> None:
-        scheduler = PagedScheduler(8, 4, 32, step_tokens=64)
+        scheduler = Scheduler(8, 4, 32, step_tokens=64)
         scheduler.add(request("a"))
         drawn = Drawn(7, -0.5, ((7, -0.5), (8, -1.5)))
         (output,) = scheduler.update(scheduler.schedule(0.0), [drawn])
@@ -265,7 +265,7 @@ class TestEnds:
 
 class TestDeadlines:
     def test_a_request_past_its_deadline_is_over_at_the_next_step(self) -> None:
-        scheduler = PagedScheduler(8, 1, 32, step_tokens=64)
+        scheduler = Scheduler(8, 1, 32, step_tokens=64)
         scheduler.add(request("runs", deadline=5.0))
         scheduler.add(request("waits", deadline=4.0))
         advance(scheduler, now=3.9)
@@ -281,7 +281,7 @@ class TestDeadlines:
         scheduler.check_integrity()
 
     def test_a_deadline_after_the_end_means_nothing(self) -> None:
-        scheduler = PagedScheduler(8, 1, 32, step_tokens=64)
+        scheduler = Scheduler(8, 1, 32, step_tokens=64)
         scheduler.add(request("a", max_tokens=1, deadline=5.0))
         advance(scheduler)
         scheduler.add(request("a", max_tokens=1))
@@ -289,7 +289,7 @@ class TestDeadlines:
         assert output.error is None
 
     def test_who_is_aborted_after_his_deadline_hears_nothing(self) -> None:
-        scheduler = PagedScheduler(8, 1, 32, step_tokens=64)
+        scheduler = Scheduler(8, 1, 32, step_tokens=64)
         scheduler.add(request("a", deadline=5.0))
         step = scheduler.schedule(6.0)
         scheduler.abort("a")
@@ -297,7 +297,7 @@ class TestDeadlines:
         assert scheduler.idle
 
     def test_deadlines_of_requests_that_are_over_are_not_kept(self) -> None:
-        scheduler = PagedScheduler(8, 4, 32, step_tokens=64)
+        scheduler = Scheduler(8, 4, 32, step_tokens=64)
         for number in range(1000):
             scheduler.add(request(str(number), max_tokens=1, deadline=1e9))
             advance(scheduler)
@@ -306,7 +306,7 @@ class TestDeadlines:
 
 class TestPrefixes:
     def test_who_comes_with_the_same_prefix_computes_the_rest_alone(self) -> None:
-        scheduler, prefix = PagedScheduler(32, 4, 256, step_tokens=128), tuple(range(70))
+        scheduler, prefix = Scheduler(32, 4, 256, step_tokens=128), tuple(range(70))
         scheduler.add(request("a", prefix))
         (first,) = advance(scheduler)
         scheduler.add(request("b", (*prefix, 1, 2)))
@@ -318,14 +318,14 @@ class TestPrefixes:
         assert [output.cached_tokens for output in advance(scheduler)] == [0, 0]
 
     def test_a_token_is_left_to_compute(self) -> None:
-        scheduler, prompt = PagedScheduler(32, 4, 256, step_tokens=128), tuple(range(2 * BLOCK_SIZE))
+        scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(2 * BLOCK_SIZE))
         scheduler.add(request("a", prompt, max_tokens=1))
         advance(scheduler)
         scheduler.add(request("b", prompt))
         assert advance_to_shape(scheduler) == {"b": BLOCK_SIZE}
 
     def test_the_next_turn_of_a_conversation_finds_prompt_and_answer(self) -> None:
-        scheduler, prompt = PagedScheduler(32, 4, 256, step_tokens=128), tuple(range(20))
+        scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(20))
         scheduler.add(request("turn", prompt, max_tokens=30))
         while not scheduler.idle:
             advance(scheduler)
@@ -333,7 +333,7 @@ class TestPrefixes:
         assert scheduler.schedule(0.0).prefix_hits == 48
 
     def test_an_answer_is_found_while_it_is_made(self) -> None:
-        scheduler, prompt = PagedScheduler(32, 4, 256, step_tokens=128), tuple(range(20))
+        scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(20))
         scheduler.add(request("runs", prompt, max_tokens=100))
         for _ in range(13):
             advance(scheduler)
@@ -341,7 +341,7 @@ class TestPrefixes:
         assert scheduler.schedule(0.0).prefix_hits == 32
 
     def test_a_block_is_not_found_before_it_is_computed(self) -> None:
-        scheduler, prompt = PagedScheduler(32, 4, 256, step_tokens=128, lookahead=True), tuple(range(40))
+        scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128, lookahead=True), tuple(range(40))
         scheduler.add(request("a", prompt))
         first = scheduler.schedule(0.0)
         scheduler.add(request("b", prompt))
@@ -353,7 +353,7 @@ class TestPrefixes:
 
     def test_sixteen_with_one_prefix_compute_it_once(self) -> None:
         prefix = tuple(n % 50 for n in range(600))
-        scheduler, model = PagedScheduler(200, 16, 1024, step_tokens=256), BlockModel(200)
+        scheduler, model = Scheduler(200, 16, 1024, step_tokens=256), BlockModel(200)
         requests = [request(f"{n}", (*prefix, 60 + n), max_tokens=3) for n in range(16)]
         for each in requests:
             scheduler.add(each)
@@ -370,7 +370,7 @@ class TestPrefixes:
         assert answers == {each.id: answer(each, 3) for each in requests}
 
     def test_whose_next_block_another_one_computes_waits_for_it_also_in_the_middle_of_a_prompt(self) -> None:
-        scheduler, prompt = PagedScheduler(64, 4, 512, step_tokens=64), tuple(range(200))
+        scheduler, prompt = Scheduler(64, 4, 512, step_tokens=64), tuple(range(200))
         scheduler.add(request("a", prompt))
         advance(scheduler)
         scheduler.add(request("b", (*prompt[:100], 1, 2, 3)))
@@ -378,7 +378,7 @@ class TestPrefixes:
         assert advance_to_shape(scheduler) == {"a": 48, "b": 7}
 
     def test_who_is_in_the_middle_of_a_block_finishes_it_himself(self) -> None:
-        scheduler, model, prefix = PagedScheduler(64, 4, 512, step_tokens=8), BlockModel(64), tuple(range(32))
+        scheduler, model, prefix = Scheduler(64, 4, 512, step_tokens=8), BlockModel(64), tuple(range(32))
         first, long = request("first", 200), request("long", (*prefix, *range(100)))
         scheduler.add(first)
         scheduler.add(long)
@@ -390,7 +390,7 @@ class TestPrefixes:
         assert drain(scheduler, model) == {each.id: answer(each, 4) for each in (first, long, short)}
 
     def test_without_sharing_everybody_computes_his_own(self) -> None:
-        scheduler, prompt = PagedScheduler(32, 4, 256, step_tokens=128, share=False), tuple(range(40))
+        scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128, share=False), tuple(range(40))
         scheduler.add(request("a", prompt, max_tokens=1))
         scheduler.add(request("b", prompt, max_tokens=1))
         assert advance_to_shape(scheduler) == {"a": 40, "b": 40}
@@ -398,7 +398,7 @@ class TestPrefixes:
         assert advance_to_shape(scheduler) == {"c": 40}
 
     def test_the_end_of_a_prefix_is_given_out_before_its_beginning(self) -> None:
-        scheduler, prompt = PagedScheduler(8, 2, 128, step_tokens=128), tuple(range(64))
+        scheduler, prompt = Scheduler(8, 2, 128, step_tokens=128), tuple(range(64))
         scheduler.add(request("a", prompt, max_tokens=1))
         advance(scheduler)
         scheduler.add(request("other", 90, max_tokens=1))
@@ -407,7 +407,7 @@ class TestPrefixes:
         assert scheduler.schedule(0.0).prefix_hits == 32
 
     def test_who_paid_for_a_prefix_that_he_then_took_over_gets_it_back(self) -> None:
-        scheduler, prompt = PagedScheduler(64, 2, 256, step_tokens=256), tuple(range(100))
+        scheduler, prompt = Scheduler(64, 2, 256, step_tokens=256), tuple(range(100))
         for name in ("a0", "a1"):
             scheduler.add(request(name, prompt, max_tokens=2, user="a"))
         scheduler.add(request("a2", 100, user="a"))
@@ -421,7 +421,7 @@ class TestPrefixes:
 
 class TestPreemption:
     def test_the_last_to_arrive_gives_its_blocks_and_comes_back_first(self) -> None:
-        scheduler, model = PagedScheduler(6, 4, 96, step_tokens=128), BlockModel(6)
+        scheduler, model = Scheduler(6, 4, 96, step_tokens=128), BlockModel(6)
         requests = [request("a", tuple(range(30)), 30), request("b", tuple(range(50, 80)), 30), request("c", 40, 9)]
         for each in requests:
             scheduler.add(each)
@@ -440,7 +440,7 @@ class TestPreemption:
         assert answers == {each.id: answer(each, each.max_tokens) for each in requests}
 
     def test_what_is_computed_again_is_found_in_the_cache_and_not_told_as_cached(self) -> None:
-        scheduler = PagedScheduler(5, 4, 96, step_tokens=128)
+        scheduler = Scheduler(5, 4, 96, step_tokens=128)
         scheduler.add(request("a", 31, 10))
         scheduler.add(request("b", 40, 10))
         outputs, hits = [], 0
@@ -452,7 +452,7 @@ class TestPreemption:
         assert all(output.cached_tokens == 0 for output in outputs)
 
     def test_who_had_to_go_before_his_first_token_is_not_told_of_his_own_blocks_as_cached(self) -> None:
-        scheduler = PagedScheduler(6, 4, 96, step_tokens=3)
+        scheduler = Scheduler(6, 4, 96, step_tokens=3)
         scheduler.add(request("a", 31, 40))
         scheduler.add(request("b", 60, 4))
         outputs, hits = [], 0
@@ -464,14 +464,14 @@ class TestPreemption:
         assert all(output.cached_tokens == 0 for output in outputs)
 
     def test_the_oldest_prompt_takes_blocks_from_other_prompts(self) -> None:
-        scheduler, model = PagedScheduler(10, 4, 160, step_tokens=3), BlockModel(10)
+        scheduler, model = Scheduler(10, 4, 160, step_tokens=3), BlockModel(10)
         requests = [request("a", 100, 4), request("d", 14, 120), request("q", 30, 4)]
         for each in requests:
             scheduler.add(each)
         assert drain(scheduler, model) == {each.id: answer(each, each.max_tokens) for each in requests}
 
     def test_what_is_computed_again_is_found_again(self) -> None:
-        scheduler = PagedScheduler(6, 4, 96, step_tokens=128)
+        scheduler = Scheduler(6, 4, 96, step_tokens=128)
         scheduler.add(request("a", 31, 40))
         scheduler.add(request("b", 40, 10))
         preemptions = 0
@@ -484,7 +484,7 @@ class TestPreemption:
         assert scheduler.schedule(0.0).prefix_hits == 32
 
     def test_the_oldest_prompt_takes_blocks_from_those_that_decode_also_in_this_step(self) -> None:
-        scheduler, model = PagedScheduler(8, 4, 128, step_tokens=3), BlockModel(8)
+        scheduler, model = Scheduler(8, 4, 128, step_tokens=3), BlockModel(8)
         long, short = request("long", tuple(range(100)), 8), request("short", tuple(range(200, 210)), 60)
         scheduler.add(long)
         scheduler.add(short)
@@ -521,8 +521,8 @@ class Guesses:
         self.seen.append((proposed, accepted))
 
 
-def speculating(proposer: Guesses, blocks: int = 16, window: int = 64, max_tokens: int = 20) -> PagedScheduler:
-    scheduler = PagedScheduler(blocks, 4, window, step_tokens=32, proposer=proposer)
+def speculating(proposer: Guesses, blocks: int = 16, window: int = 64, max_tokens: int = 20) -> Scheduler:
+    scheduler = Scheduler(blocks, 4, window, step_tokens=32, proposer=proposer)
     scheduler.add(request("a", (5, 6), max_tokens))
     advance(scheduler, 1)
     return scheduler
@@ -625,7 +625,7 @@ class TestDrafts:
         assert scheduler.schedule(0.0).prefix_hits == BLOCK_SIZE
 
     def test_what_was_cached_is_told_once_also_where_the_first_token_brings_more(self) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=16, proposer=Guesses(7, 7))
+        scheduler = Scheduler(16, 4, 64, step_tokens=16, proposer=Guesses(7, 7))
         scheduler.add(request("a", tuple(range(17)), max_tokens=1))
         advance(scheduler)
         advance(scheduler)
@@ -635,12 +635,12 @@ class TestDrafts:
 
     def test_drafts_and_lookahead_do_not_go_together(self) -> None:
         with pytest.raises(ValueError, match="no proposer with lookahead"):
-            PagedScheduler(8, 4, 64, 32, lookahead=True, proposer=Guesses())
+            Scheduler(8, 4, 64, 32, lookahead=True, proposer=Guesses())
 
 
 class TestLookahead:
     def test_a_token_in_flight_is_named_by_its_draw(self) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=32, lookahead=True)
+        scheduler = Scheduler(16, 4, 64, step_tokens=32, lookahead=True)
         scheduler.add(request("a", 20, 9))
         scheduler.add(request("b", 1, 9))
         first, second = scheduler.schedule(0.0), scheduler.schedule(0.0)
@@ -653,14 +653,14 @@ class TestLookahead:
         assert [segment.token_ids for segment in scheduler.schedule(0.0).segments] == [[-1], [-2]]
 
     def test_no_row_is_wasted_where_the_end_is_known_before_the_token(self) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=32, lookahead=True)
+        scheduler = Scheduler(16, 4, 64, step_tokens=32, lookahead=True)
         scheduler.add(request("a", 3, 1))
         scheduler.add(request("b", 61, 9))
         scheduler.schedule(0.0)
         assert shape(scheduler.schedule(0.0)) == {"b": 32}
 
     def test_the_row_after_a_stop_token_is_dropped(self) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=32, lookahead=True)
+        scheduler = Scheduler(16, 4, 64, step_tokens=32, lookahead=True)
         scheduler.add(request("a", 3, 9))
         first, second = scheduler.schedule(0.0), scheduler.schedule(0.0)
         assert [output.token_id for output in update(scheduler, first, STOP)] == [STOP]
@@ -678,7 +678,7 @@ class TestLookahead:
         ],
     )
     def test_penalties_wait_for_the_token(self, penalized: Sampling) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=32, lookahead=True)
+        scheduler = Scheduler(16, 4, 64, step_tokens=32, lookahead=True)
         scheduler.add(request("a", 3, 9, sampling=penalized))
         scheduler.add(request("b", 3, 9))
         assert not scheduler.needs_tokens
@@ -690,7 +690,7 @@ class TestLookahead:
         assert shape(scheduler.schedule(0.0)) == {"a": 1, "b": 1}
 
     def test_a_preempted_sequence_still_gets_its_token_in_flight(self) -> None:
-        scheduler = PagedScheduler(3, 4, 48, step_tokens=64, lookahead=True)
+        scheduler = Scheduler(3, 4, 48, step_tokens=64, lookahead=True)
         scheduler.add(request("a", 16, 20))
         scheduler.add(request("b", 15, 20))
         first, second = scheduler.schedule(0.0), scheduler.schedule(0.0)
@@ -703,7 +703,7 @@ class TestLookahead:
 
     def test_a_preempted_sequence_is_not_admitted_before_its_token_in_flight_is_known(self) -> None:
         """Its last block of the prefix is its own, though `long` has the same: it can find more than it gave back."""
-        scheduler, model = PagedScheduler(6, 2, 96, step_tokens=20, lookahead=True), BlockModel(6)
+        scheduler, model = Scheduler(6, 2, 96, step_tokens=20, lookahead=True), BlockModel(6)
         long, short = request("long", tuple(range(60)), 8), request("short", tuple(range(48)), 30)
         scheduler.add(long)
         scheduler.add(short)
@@ -711,7 +711,7 @@ class TestLookahead:
         assert answers == {"long": answer(long, 8), "short": answer(short, 30)}
 
     def test_steps_are_updated_in_order_and_no_more_than_two_are_open(self) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=32, lookahead=True)
+        scheduler = Scheduler(16, 4, 64, step_tokens=32, lookahead=True)
         scheduler.add(request("a", 3, 9))
         first, second = scheduler.schedule(0.0), scheduler.schedule(0.0)
         with pytest.raises(RuntimeError, match="updated first"):
@@ -724,7 +724,7 @@ class TestLookahead:
         update(scheduler, second)
 
     def test_without_it_a_step_is_updated_before_the_next(self) -> None:
-        scheduler = PagedScheduler(16, 4, 64, step_tokens=32)
+        scheduler = Scheduler(16, 4, 64, step_tokens=32)
         scheduler.add(request("a", 3, 9))
         scheduler.schedule(0.0)
         with pytest.raises(RuntimeError, match="updated first"):
@@ -742,8 +742,8 @@ class TestLookahead:
         (lambda scheduler: scheduler._residents.running[0].blocks.pop(), "holders"),
     ],
 )
-def test_integrity_tells_what_is_wrong(damage: Callable[[PagedScheduler], None], complaint: str) -> None:
-    scheduler = PagedScheduler(16, 2, 64, step_tokens=64)
+def test_integrity_tells_what_is_wrong(damage: Callable[[Scheduler], None], complaint: str) -> None:
+    scheduler = Scheduler(16, 2, 64, step_tokens=64)
     for name in "abc":
         scheduler.add(request(name))
     advance(scheduler)
@@ -754,7 +754,7 @@ def test_integrity_tells_what_is_wrong(damage: Callable[[PagedScheduler], None],
 
 
 def test_the_numbers_of_a_step() -> None:
-    scheduler, prompt = PagedScheduler(16, 2, 128, step_tokens=64), tuple(range(40))
+    scheduler, prompt = Scheduler(16, 2, 128, step_tokens=64), tuple(range(40))
     scheduler.add(request("a", prompt, 9))
     advance(scheduler)
     scheduler.add(request("b", (*prompt[:32], 1, 2)))

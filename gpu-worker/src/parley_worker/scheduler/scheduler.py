@@ -10,16 +10,16 @@ from parley_worker.core import FinishReason
 from parley_worker.kv.cache import PagedCache, blocks_for
 from parley_worker.kv.pool import IntegrityError
 from parley_worker.scheduler.deadlines import Deadlines
-from parley_worker.scheduler.plan import Segment, Step
 from parley_worker.scheduler.planner import Planner, needs_history
 from parley_worker.scheduler.proposer import Proposer
 from parley_worker.scheduler.request import Drawn, Fault, Output, Request
 from parley_worker.scheduler.residents import Residents
 from parley_worker.scheduler.sequence import Sequence
 from parley_worker.scheduler.stats import StepStats
+from parley_worker.scheduler.step import Segment, Step
 
 
-class PagedScheduler:
+class Scheduler:
     """Turns requests into steps and drawn tokens into outputs.
 
     blocks: of the KV cache. capacity: sequences that run at once. window: tokens of a sequence at most. step_tokens:
