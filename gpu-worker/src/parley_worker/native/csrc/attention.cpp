@@ -5,7 +5,9 @@
 
 namespace parley {
 
-int AttentionQuery::first_of(int64_t block) const { return int(std::clamp<int64_t>(begin - block * kLanes, 0, kLanes)); }
+int AttentionQuery::first_of(int64_t block) const {
+  return int(std::clamp<int64_t>(begin - block * kLanes, 0, kLanes));
+}
 
 int AttentionQuery::last_of(int64_t block) const { return int(std::clamp<int64_t>(end - block * kLanes, 0, kLanes)); }
 
@@ -17,8 +19,8 @@ AttentionScratch::AttentionScratch(const CacheShape& shape, int64_t count)
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// How many queries meet a block together, in how many sums each adds up a score, and how many columns of the values they
-// take at once: what they sum then fits in the registers.
+// How many queries meet a block together, in how many sums each adds up a score, and how many columns of the values
+// they take at once: what they sum then fits in the registers.
 constexpr int kTogether = kWidth == 16 ? 4 : 2;
 constexpr int kSums = kWidth == 16 ? 4 : 2;
 constexpr int kColumns = kWidth == 16 ? 4 : 2;
@@ -160,7 +162,7 @@ void attend_items(const Cache& cache, const AttentionTask& task, AttentionScratc
   const bool widens = sizeof(Item) < sizeof(float) && count > 2 * kTogether;
   for (int64_t block = begin; block < end; ++block)
     for (int64_t head = task.head; head <= last; ++head) {
-      // What lies next in memory the processor fetches by itself; a jump it cannot foresee, and it needs to see some reads.
+      // What lies next in memory the processor fetches by itself, once it has seen some reads. A jump it cannot see.
       const bool near = (head - task.head) * shape.key_items() * int64_t(sizeof(Item)) < kJumpBytes;
       if (near && block + 1 < end && keys(block + 1, task.head) != keys(block, last) + shape.key_items()) {
         prefetch(keys(block + 1, head), shape.key_items());

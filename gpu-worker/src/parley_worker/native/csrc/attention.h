@@ -7,12 +7,12 @@
 
 namespace parley {
 
-// Rows of one sequence, and `heads` heads of keys and values from `head` on, each with the `group` query heads that share
-// it.
+// Rows of one sequence, and `heads` heads of keys and values from `head` on, each with the `group` query heads that
+// share it.
 //
-// queries and outputs: the first row's first of these heads; rows are `query_stride` and `output_stride` floats apart, heads
-// head_dim. Queries are scaled already. positions: of the rows. reach: how many positions back a row attends, itself
-// included; 0 means all. blocks: where position p lies is blocks[p / 16].
+// queries and outputs: the first row's first of these heads; rows are `query_stride` and `output_stride` floats apart,
+// heads head_dim. Queries are scaled already. positions: of the rows. reach: how many positions back a row attends,
+// itself included; 0 means all. blocks: where position p lies is blocks[p / 16].
 struct AttentionTask {
   int64_t layer, head, heads, group, rows, reach;
   const float* queries;
@@ -26,8 +26,8 @@ struct AttentionTask {
 // How many rows should attend together to one head, so that their state stays near the processor.
 constexpr int64_t rows_of_tile(int64_t group) { return group < 32 ? 32 / group : 1; }
 
-// One query and its softmax so far: the greatest score, and relative to it the weights summed lane by lane and the values
-// summed by their weights.
+// One query and its softmax so far: the greatest score, and relative to it the weights summed lane by lane and the
+// values summed by their weights.
 struct AttentionQuery {
   const float* query;
   float* sums;

@@ -26,10 +26,6 @@ void check_within(const char* what, int64_t value, int64_t limit) {
                               std::to_string(limit - 1));
 }
 
-int64_t segment_of(const Batch& batch, int64_t row) {
-  return std::upper_bound(batch.starts, batch.starts + batch.segments + 1, int32_t(row)) - batch.starts - 1;
-}
-
 bool is_int8(const Matrix& matrix) { return matrix.format() == Format::int8; }
 
 }  // namespace
@@ -85,41 +81,10 @@ void Decoder::prepare(const Batch& batch) {
   const int64_t group = shape_.heads / shape_.kv_heads;
   while (int(scratch_.size()) < pool_.threads())
     scratch_.emplace_back(cache_.shape(), std::max(rows_of_tile(group) * group, shape_.heads));
-  list_tiles(batch);
+  const Tiling tiling{group, shape_.kv_heads, pool_.threads()};
+  tiling.list_all(batch, tiles_);
+  tiling.list_drawn(batch, drawn_tiles_);
   for (auto& claimed : claimed_) claimed.store(0, std::memory_order_relaxed);
-}
-
-void Decoder::list_tiles(const Batch& batch) {
-  const int64_t most = rows_of_tile(shape_.heads / shape_.kv_heads);
-  tiles_.clear();
-  for (int64_t segment = 0; segment < batch.segments; ++segment)
-    for (int64_t row = batch.starts[segment], end = batch.starts[segment + 1]; row < end; row += most)
-      add_tile(tiles_, batch, segment, row, std::min<int64_t>(most, end - row), row);
-  drawn_tiles_.clear();
-  for (int64_t draw = 0, rows; draw < batch.draws; draw += rows) {
-    const int64_t row = batch.drawn[draw], segment = segment_of(batch, row);
-    const int64_t end = std::min<int64_t>(row + most, batch.starts[segment + 1]);
-    for (rows = 1; row + rows < end && draw + rows < batch.draws && batch.drawn[draw + rows] == row + rows;) ++rows;
-    add_tile(drawn_tiles_, batch, segment, row, rows, draw);
-  }
-  sort_tiles(tiles_, batch);
-  sort_tiles(drawn_tiles_, batch);
-}
-
-// A row alone reads its keys and values from memory, which is fastest in the order in which they lie there: all heads of a
-// block together. Rows of a prompt read them once for all of them, from the cache: a head each.
-void Decoder::add_tile(std::vector<Tile>& tiles, const Batch& batch, int64_t segment, int64_t row, int64_t rows,
-                       int64_t to) const {
-  const int64_t threads = pool_.threads(), pieces = batch.segments < 4 * threads ? threads : 1;
-  const int64_t heads = rows == 1 ? (shape_.kv_heads + pieces - 1) / pieces : 1;
-  for (int64_t head = 0; head < shape_.kv_heads; head += heads)
-    tiles.push_back({segment, row, rows, head, std::min(heads, shape_.kv_heads - head), to});
-}
-
-// The longest first: what is claimed last is then soon done, and no thread waits long for another.
-void Decoder::sort_tiles(std::vector<Tile>& tiles, const Batch& batch) const {
-  const auto cost = [&](const Tile& tile) { return tile.heads * tile.rows * batch.positions[tile.row + tile.rows - 1]; };
-  std::stable_sort(tiles.begin(), tiles.end(), [&](const Tile& a, const Tile& b) { return cost(a) > cost(b); });
 }
 
 void Decoder::run(const Batch& batch, float* scores, int thread, int threads) noexcept {

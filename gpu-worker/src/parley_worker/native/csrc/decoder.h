@@ -9,6 +9,7 @@
 #include "gemm.h"
 #include "matrix.h"
 #include "pool.h"
+#include "tiles.h"
 
 namespace parley {
 
@@ -34,31 +35,16 @@ struct DecoderWeights {
   const LayerWeights* layers;
 };
 
-// A batch as parley_worker/scheduler/batch.py describes it. blocks: [segments, block_stride]. cos and sin are tables
-// [angles, head_dim], whose row for a row of the batch `angle_of` names.
-struct Batch {
-  int64_t rows, segments, draws, block_stride, angles;
-  const int64_t *tokens, *positions;
-  const int32_t *starts, *blocks;
-  const int64_t *drawn, *angle_of;
-  const float *cos, *sin;
-};
-
 class Decoder {
  public:
   // All that is pointed to stays the caller's and must outlive the decoder.
   Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache& cache, Pool& pool);
 
-  // Writes the keys and values of all rows and the scores [draws, vocab_size] of those drawn. Throws, before anything is
-  // computed, std::invalid_argument for a batch that is none of this model and cache, and std::bad_alloc.
+  // Writes the keys and values of all rows and the scores [draws, vocab_size] of those drawn. Throws, before anything
+  // is computed, std::invalid_argument for a batch that is none of this model and cache, and std::bad_alloc.
   void execute(const Batch& batch, float* scores);
 
  private:
-  // Some rows of a segment and some heads of keys and values, which one thread computes. `to`: where the first of these
-  // rows stands among those that the layer goes on with.
-  struct Tile {
-    int64_t segment, row, rows, head, heads, to;
-  };
   // The rows that a layer goes on with once all keys and values are in place: of the last layer, only those drawn.
   struct Rest {
     float* hidden;
@@ -68,9 +54,6 @@ class Decoder {
 
   void check(const Batch& batch) const;
   void prepare(const Batch& batch);
-  void list_tiles(const Batch& batch);
-  void add_tile(std::vector<Tile>& tiles, const Batch& batch, int64_t segment, int64_t row, int64_t rows, int64_t to) const;
-  void sort_tiles(std::vector<Tile>& tiles, const Batch& batch) const;
   void run(const Batch& batch, float* scores, int thread, int threads) noexcept;
   void place_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept;
   void run_layer(const Batch& batch, int64_t index, const Rest& rest, int thread, int threads) noexcept;
