@@ -8,7 +8,8 @@ has a deadline of some milliseconds. The cache is small enough that sequences ar
 the engine idles, which is when it checks its own blocks and would die of what is wrong; the bench fails if the process
 is another one then, or if a fixed greedy request is answered otherwise than at first. Printed: memory and its growth.
 
-After that the memory of a whole model with a full cache, against its weights and the bound of its cache.
+After that the memory of a whole model whose cache of 2 GiB, the default, is full, against its weights and that bound,
+and what of it a process has that did no more than to import torch.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from bench.engine.parts import report
 from bench.engine.parts.load import Ask, drive, words
 from bench.engine.parts.ours import GREEDY, Ours, open_ours
 
-from parley_worker.config import Dtype, EngineConfig
+from parley_worker.config import GIB, Dtype, EngineConfig
 from parley_worker.engine.client import EngineClient
 from parley_worker.engine.errors import RequestError
 from parley_worker.scheduler.request import Request, Sampling
@@ -36,7 +37,7 @@ from parley_worker.settings import BUNDLED_MODEL
 THREADS, STREAMS, PORTION, CAPACITY = 2, 24, 500, 16
 KV_BYTES = 24 * 2**20
 VOCABULARY = 4000
-MODEL_KV_BYTES = 512 * 2**20
+MODEL_KV_BYTES = 2 * GIB
 
 
 @dataclass
@@ -125,7 +126,7 @@ async def soak(requests: int) -> list[tuple[int, float]]:
 
 
 async def whole_model() -> dict[str, float]:
-    """Memory of a model whose cache has been filled, in MB."""
+    """Memory of a model whose cache has been filled, and of torch alone, in MB."""
     model, rng = ensure_model(MEDIUM), random.Random(0)
     vocabulary = model.config["vocab_size"]
     async with open_ours(model.folder, Dtype.INT8, threads=THREADS, capacity=8, kv_bytes=MODEL_KV_BYTES) as ours:
@@ -135,7 +136,19 @@ async def whole_model() -> dict[str, float]:
         assert ours.client.pid
         held = resident(ours.client.pid)
     allowed = (model.matrix_weights + MODEL_KV_BYTES) / 2**20
-    return {"resident": held, "weights_and_kv": allowed, "ratio": held / allowed}
+    return {"resident": held, "weights_and_kv": allowed, "ratio": held / allowed, "torch": await torch_alone()}
+
+
+async def torch_alone() -> float:
+    program = "import torch; print(flush=True); input()"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout
+    await process.stdout.readline()
+    held = resident(process.pid)
+    await process.communicate(b"\n")
+    return held
 
 
 def resident(pid: int) -> float:
@@ -149,7 +162,8 @@ async def main(requests: int) -> None:
     half = seen[len(seen) // 2][1]
     print(f"growth over the second half: {seen[-1][1] - half:+.1f} MB of {half:.0f}")
     whole = await whole_model()
-    print(f"{MEDIUM}: {whole['resident']:.0f} MB of {whole['weights_and_kv']:.0f}: {whole['ratio']:.2f}")
+    head = (f"{MEDIUM}, full cache", "MB", "weights and KV MB", "ratio", "of it torch MB")
+    report.table(head, [("", *whole.values())])
     report.save("soak", {"resident": seen, "second_half": seen[-1][1] - half, "whole_model": whole})
 
 
