@@ -67,8 +67,13 @@ def test_it_copies_what_its_member_needs(image: Dockerfile) -> None:
     manifests = [f"{member}/pyproject.toml" for member in members]
     assert sorted(copied) == sorted(["constraints.txt", "infra/images/install.py", *members, *manifests])
     assert not [source for source in copied if is_ignored(source) or not (ROOT / source).exists()]
-    runs = [it.command() for it in image.instructions if (it.stage, it.name) == (1, "RUN")]
-    assert runs == [["python", "install.py", step, image.folder] for step in ("dependencies", "members")]
+    runs = [it for it in image.instructions if (it.stage, it.name) == (1, "RUN") and it.text.startswith("[")]
+    assert [run.command() for run in runs] == [["python", "install.py", step, image.folder] for step in ("dependencies", "members")]
+
+
+def test_the_worker_brings_its_kernels() -> None:
+    """They are compiled where there is a compiler, and the image that runs has none."""
+    assert any("parley_worker.native.build" in text for text in IMAGES["parley-worker"].texts("RUN", 1))
 
 
 def test_a_member_that_was_not_copied_is_not_fetched_from_elsewhere(tmp_path: Path) -> None:
