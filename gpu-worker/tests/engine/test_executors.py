@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models.loader import load_model
 from parley_worker.testing.checkpoints import write_checkpoint
@@ -54,3 +55,9 @@ class TestTorchBfloat16(RoundedHarness, ExecutorContract):
     @classmethod
     def opened(cls, model_folder: Path) -> TorchExecutor:
         return TorchExecutor(load_model(model_folder, torch.bfloat16, CPU), cls.BLOCKS)
+
+
+@pytest.mark.parametrize("blocks", [1 << 40, 1 << 60])
+def test_more_blocks_than_there_is_memory_for_are_refused(checkpoint: Path, blocks: int) -> None:
+    with pytest.raises(EngineConfigError, match=f"no memory for {blocks} blocks"):
+        TorchExecutor(load_model(checkpoint, torch.float32, CPU), blocks)

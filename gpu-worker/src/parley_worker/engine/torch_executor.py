@@ -1,33 +1,27 @@
-"""The executor in plain torch: what runs where nothing faster is there, and what kernels of one's own plug into."""
+"""The executor in plain torch: what runs where nothing faster is there, on any device that torch knows."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from parley_worker.engine.paged.attention import BatchAttention, GatherAttention
+from parley_worker.engine.paged.attention import GatherAttention
 from parley_worker.engine.paged.cache import BlockCache
 from parley_worker.models.decoder import Decoder
 from parley_worker.scheduler.batch import Batch, Ints
 
 
 class TorchExecutor:
-    """A decoder with a cache of `blocks` blocks, on any device of torch; see `Executor`.
-
-    attention: what makes the attention over the cache.
-    """
+    """A decoder with a cache of `blocks` blocks; see `Executor`."""
 
     invariant = False
     looks_ahead = False
 
-    def __init__(
-        self, model: Decoder, blocks: int, attention: Callable[[BlockCache], BatchAttention] = GatherAttention
-    ) -> None:
+    def __init__(self, model: Decoder, blocks: int) -> None:
+        """Raises EngineConfigError if there is no memory for so many blocks."""
         self.blocks = blocks
         self.cache = BlockCache.of(model, blocks)
-        self._model, self._attention = model, attention(self.cache)
+        self._model, self._attention = model, GatherAttention(self.cache)
 
     @torch.no_grad()
     def execute(self, batch: Batch) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,20 +9,14 @@ from torch import Tensor
 from parley_worker.engine.paged.cache import BlockCache
 from parley_worker.engine.paged.chunk import Chunk
 from parley_worker.engine.paged.singles import Singles
-from parley_worker.models.decoder import Attention
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch, Ints
 
 
-class BatchAttention(Attention, Protocol):
-    """The attention of one batch after the other, over a cache of its own."""
-
-    def prepare(self, batch: Batch) -> None:
-        """Be ready for the layers of this batch, up to the next one."""
-        ...
-
-
 class GatherAttention:
-    """Segments of one row attend together, in groups of similar length; longer ones one by one."""
+    """The `Attention` of one batch after the other.
+
+    Segments of one row attend together, in groups of similar length; longer ones one by one.
+    """
 
     def __init__(self, cache: BlockCache) -> None:
         self._cache = cache
@@ -32,7 +24,7 @@ class GatherAttention:
         self._parts: dict[int | None, list[Singles | Chunk]] = {}
 
     def prepare(self, batch: Batch) -> None:
-        """See `BatchAttention`."""
+        """Be ready for the layers of this batch, up to the next one."""
         device = self._cache.keys.device
         segments = np.repeat(np.arange(len(batch.blocks)), np.diff(batch.starts))
         held = batch.blocks[segments, batch.positions // BLOCK_SIZE].astype(np.int64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from parley_worker.engine.errors import EngineConfigError
 from parley_worker.models.decoder import Decoder
 from parley_worker.scheduler.batch import BLOCK_SIZE
 
@@ -25,10 +26,14 @@ class BlockCache:
 
     @classmethod
     def of(cls, model: Decoder, blocks: int) -> BlockCache:
+        """Raises EngineConfigError if there is no memory for so many blocks."""
         config = model.config
         shape = (config.layers, blocks, BLOCK_SIZE, config.kv_heads, config.head_dim)
-        keys = torch.zeros(shape, dtype=model.dtype, device=model.device)
-        return cls(keys, torch.zeros_like(keys), config.attention_windows)
+        try:
+            keys, values = (torch.zeros(shape, dtype=model.dtype, device=model.device) for _ in range(2))
+        except RuntimeError as error:
+            raise EngineConfigError(f"kv_bytes: no memory for {blocks} blocks of keys and values") from error
+        return cls(keys, values, config.attention_windows)
 
     def write(self, layer: int, places: Tensor, key: Tensor, value: Tensor) -> None:
         """Keep key and value [rows, kv_heads, head_dim] at `places` [rows]: block * BLOCK_SIZE + place in the block."""
