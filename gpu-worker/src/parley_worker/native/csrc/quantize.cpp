@@ -22,11 +22,7 @@ float quantize(const float* values, int64_t inputs, std::byte* codes) {
     for (int64_t k = 0; k < inputs; ++k) largest = std::max(largest, size_bits(values[k]));
     const Symmetric by = symmetric(largest);
     auto* const to = reinterpret_cast<Code*>(codes);
-    if (largest >= kInfinityBits) {
-        std::fill_n(to, inputs, Code(kCodeOffset));
-    } else {
-        for (int64_t k = 0; k < inputs; ++k) to[k] = Code(to_code(values[k], by) + kCodeOffset);
-    }
+    for (int64_t k = 0; k < inputs; ++k) to[k] = Code(to_code(values[k], by) + kCodeOffset);
     return by.scale;
 }
 

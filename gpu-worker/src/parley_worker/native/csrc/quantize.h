@@ -1,7 +1,6 @@
 // Symmetric int8: number = code * scale, codes in -127..127.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -31,11 +30,13 @@ inline Symmetric symmetric(uint32_t largest_bits) {
     return {largest / 127.0f, 127.0f / largest};
 }
 
-// To the nearest whole number, to even from the middle. Adding 1.5 * 2^23 leaves no bits for a fraction, and unlike
-// lrint becomes vectors.
+// To the nearest whole number, to even from the middle: added to 1.5 * 2^23 a number keeps no fraction, and its bits count
+// on from there. Becomes vectors, unlike lrint; a NaN gives some code.
 inline int32_t to_code(float number, const Symmetric& by) {
-    constexpr float whole = 0x1.8p23f;
-    return int32_t((number * by.inverse + whole) - whole);
+    const float sum = number * by.inverse + 0x1.8p23f;
+    uint32_t bits;
+    std::memcpy(&bits, &sum, sizeof bits);
+    return int32_t(bits - 0x4b400000u);
 }
 
 }  // namespace parley
