@@ -68,7 +68,9 @@ def test_it_copies_what_its_member_needs(image: Dockerfile) -> None:
     assert sorted(copied) == sorted(["constraints.txt", "infra/images/install.py", *members, *manifests])
     assert not [source for source in copied if is_ignored(source) or not (ROOT / source).exists()]
     runs = [it for it in image.instructions if (it.stage, it.name) == (1, "RUN") and it.text.startswith("[")]
-    assert [run.command() for run in runs] == [["python", "install.py", step, image.folder] for step in ("dependencies", "members")]
+    assert [run.command() for run in runs] == [
+        ["python", "install.py", step, image.folder] for step in ("dependencies", "members")
+    ]
 
 
 def test_the_worker_brings_its_kernels() -> None:
