@@ -106,7 +106,9 @@ class _Packer:
         matrix = Matrix(self._library, Format.INT8 if int8 else kept, outputs, inputs)
         first = 0
         for name in names:
-            for piece in self._weights.pieces(name):
+            # As float32 a float64 may be infinite: it is to be checked as what it is packed from.
+            wide = self._weights.dtype(name) is torch.float64
+            for piece in self._weights.pieces(name, torch.float32 if wide else None):
                 matrix.fill(first, piece)
                 first += len(piece)
         return matrix
