@@ -78,6 +78,8 @@ def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) 
 
 
 def _open_torch(config: EngineConfig, model: ModelConfig, device: torch.device) -> TorchExecutor:
+    if config.dtype is Dtype.INT8 and device.type != "cpu":
+        raise EngineConfigError("dtype: torch multiplies int8 on a CPU alone")
     dtype = choose_dtype(config, device)
     block_bytes = BLOCK_SIZE * model.kv_bytes_per_token(dtype.itemsize)
     blocks = config.kv_bytes // block_bytes
