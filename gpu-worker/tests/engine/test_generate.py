@@ -105,6 +105,8 @@ async def test_bad_lines_fail_alone(backend: TorchBackend, tmp_path: Path) -> No
         ({"top_p": 2}, "top_p"),
         ({"top_k": -1}, "top_k"),
         ({"seed": "x"}, "seed"),
+        ({"seed": 2**64}, "seed"),
+        ({"seed": -(2**63) - 1}, "seed"),
         ({"min_p": 1.1}, "min_p"),
         ({"min_p": "0.1"}, "min_p"),
         ({"presence_penalty": -2.5}, "presence_penalty"),
@@ -128,6 +130,27 @@ async def test_what_a_line_may_not_say_is_refused_by_name(changes: dict[str, Any
         read_line(parse_line(data))
     assert caught.value.field == field
     assert field in caught.value.message
+
+
+async def test_whole_numbers_of_any_size_are_what_they_come_to(backend: TorchBackend, tmp_path: Path) -> None:
+    """They go to another process, in messages that hold 64 bits."""
+    plain = {"id": "plain", "prompt": "hello", **GREEDY, "max_tokens": 1000, "stop": "x" * 30}
+    great = {**plain, "id": "great", "max_tokens": 10**30, "top_k": 10**30, "repetition_penalty": 1}
+    hot = {
+        "id": "hot",
+        "prompt": "hello",
+        "max_tokens": 2,
+        "ignore_eos": True,
+        "temperature": 10**30,
+        "seed": 2**64 - 1,
+    }
+    cold = {**hot, "id": "cold", "seed": -(2**63)}
+    answers = {
+        line["id"]: line
+        for line in await answer(backend, tmp_path, "\n".join(map(json.dumps, (plain, great, hot, cold))))
+    }
+    assert answers["great"]["token_ids"] == answers["plain"]["token_ids"]
+    assert [len(answers[name]["token_ids"]) for name in ("hot", "cold")] == [2, 2]
 
 
 async def test_logprobs_are_told_of_each_token_when_asked_for(backend: TorchBackend, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
-from parley_kit.errors import DeadlineExceeded, Internal, ParleyError
+from parley_kit.errors import DeadlineExceeded, Internal, ParleyError, Unavailable
 from parley_worker.backends.torch import Checkpoint, TorchBackend
 from parley_worker.config import EngineConfig
 from parley_worker.core import ChatMessage, FinishReason, Job
@@ -41,6 +42,8 @@ while True:
                 watcher = request.id
             case Add(request) if request.id == "hangs":
                 channel.send(Ran([Output(request.id, 1)], 0.25))
+            case Add(request) if request.id == "babbles":
+                channel._socket.sendall((1).to_bytes(4, "big") + b"?")
             case Add(request) if request.id == "answer":
                 channel.send(Ran([Output(request.id, 1, cached_tokens=16), Output(request.id, 2)], 0.25))
                 channel.send(Ran([Output("other", 9), Output(request.id, 3, FinishReason.STOP)], 0.25))
@@ -152,6 +155,56 @@ async def test_the_death_of_the_engine_is_told_to_all(client: EngineClient, watc
             await anext(answer)
     await asyncio.wait_for(watch.dead.wait(), 10)
     await asyncio.wait_for(client.wait_ready(), 20)
+    assert len(await collect(client, request("answer"))) == 3
+
+
+async def test_an_engine_that_is_not_understood_is_given_up_and_replaced(client: EngineClient) -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineDied):
+            await collect(client, request("babbles"))
+        await client.wait_ready()
+        assert len(await collect(client, request("answer"))) == 3
+
+
+async def test_nobody_waits_for_ever_for_an_engine_that_does_not_start_again(
+    client: EngineClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(config: EngineConfig) -> EngineProcess:
+        raise OSError
+
+    monkeypatch.setattr(EngineProcess, "spawn", fail)
+    client._config = replace(CONFIG, start_timeout=0.05)
+    backend = TorchBackend(Checkpoint.read(CONFIG), client, "small")
+    async with asyncio.timeout(20):
+        with pytest.raises(EngineDied):
+            await collect(client, request("babbles"))
+        for _ in range(2):
+            with pytest.raises(Unavailable):
+                await backend.wait_ready()
+        monkeypatch.setattr(EngineProcess, "spawn", spawn)
+        client._config = CONFIG
+        await backend.wait_ready()
+
+
+async def test_an_observer_that_fails_leaves_no_request_without_an_end(
+    client: EngineClient, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(step: Ran) -> None:
+        raise RuntimeError
+
+    async with asyncio.timeout(20):
+        with monkeypatch.context() as patch:
+            patch.setattr(watch, "ran", fail)
+            with pytest.raises(EngineDied):
+                await collect(client, request("hangs"))
+        await client.wait_ready()
+        assert len(await collect(client, request("answer"))) == 3
+
+
+async def test_a_request_that_cannot_be_said_leaves_nothing_behind(client: EngineClient) -> None:
+    with pytest.raises(OverflowError):
+        await collect(client, replace(request("answer"), max_tokens=10**30))
+    assert not client._inboxes
     assert len(await collect(client, request("answer"))) == 3
 
 

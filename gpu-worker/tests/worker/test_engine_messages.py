@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
+import resource
 import socket
 
 import msgspec
@@ -83,3 +85,20 @@ def test_the_channel_waits_for_a_whole_command_and_tells_the_end() -> None:
         ours.close()
         with pytest.raises(EOFError):
             list(channel.receive(wait=True))
+
+
+def test_the_channel_may_have_any_number_of_the_system() -> None:
+    """A platform in one process has many open files when an engine is started again."""
+    ours, few = socket.socketpair()
+    with ours, few:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2048), limits[1]))
+        try:
+            many = socket.socket(fileno=fcntl.fcntl(few, fcntl.F_DUPFD_CLOEXEC, 1500))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        with many:
+            channel = Channel(many)
+            assert list(channel.receive(wait=False)) == []
+            ours.sendall(encode(Stop()))
+            assert list(channel.receive(wait=False)) == [Stop()]

@@ -9,6 +9,8 @@ from parley_worker.core import SamplingParams
 
 MAX_STOPS = 8
 MAX_LOGPROBS = 20
+SEEDS = range(-(2**63), 2**64)
+"""Whole numbers of 64 bits, with or without a sign."""
 
 
 def check_params(params: SamplingParams) -> None:
@@ -23,6 +25,7 @@ def check_params(params: SamplingParams) -> None:
     for field in ("presence_penalty", "frequency_penalty"):
         _require(_within(getattr(params, field), -2.0, 2.0), field, "must be from -2 to 2")
     _require(_within(params.logprobs, 0, MAX_LOGPROBS), "logprobs", f"must be from 0 to {MAX_LOGPROBS}")
+    _require(params.seed is None or params.seed in SEEDS, "seed", "must be a whole number of 64 bits")
     _require(len(params.stop) <= MAX_STOPS, "stop", f"must be at most {MAX_STOPS} strings")
     _require(all(params.stop), "stop", "must not hold an empty string")
 

@@ -69,8 +69,11 @@ class TorchBackend:
                 yield chunk
 
     async def wait_ready(self) -> None:
-        """Return when the engine runs. No timeout: it is started again for as long as the backend is open."""
-        await self._client.wait_ready()
+        """Return when the engine runs. Raises Unavailable if it has not started again for too long."""
+        try:
+            await self._client.wait_ready()
+        except EngineDied as error:
+            raise Unavailable(str(error)) from error
 
     async def encode_text(self, text: str) -> tuple[int, ...]:
         """The token ids of a bare prompt."""
@@ -152,9 +155,9 @@ class TorchBackend:
             id=str(next(self._numbers)),
             token_ids=prompt + resume.token_ids,
             answered=len(resume.token_ids),
-            max_tokens=params.max_tokens or defaults.max_tokens or window,
+            max_tokens=min(params.max_tokens or defaults.max_tokens or window, window),
             stop_ids=frozenset() if params.ignore_eos else defaults.eos_ids,
-            sampling=_sampling(params, defaults),
+            sampling=_sampling(params, defaults, self._checkpoint.config.vocab_size),
         )
 
     def _finished(self, request: Request, text: AnswerText, prompt_tokens: int) -> FinishReason | None:
@@ -193,13 +196,15 @@ def _resume(text: AnswerText, resume: Prefix, stop_ids: frozenset[int]) -> str:
         raise BadInput(str(error), field="resume") from error
 
 
-def _sampling(params: SamplingParams, defaults: GenerationDefaults) -> Sampling:
+def _sampling(params: SamplingParams, defaults: GenerationDefaults, vocabulary: int) -> Sampling:
+    """Every setting decided. A caller's whole number may be of any size, which a message to the engine cannot hold."""
+
     def decided(value: float | None, default: float) -> float:
-        return default if value is None else value
+        return float(default if value is None else value)
 
     return Sampling(
         temperature=decided(params.temperature, defaults.temperature),
-        top_k=int(decided(params.top_k, defaults.top_k)),
+        top_k=min(defaults.top_k if params.top_k is None else params.top_k, vocabulary),
         top_p=decided(params.top_p, defaults.top_p),
         repetition_penalty=decided(params.repetition_penalty, defaults.repetition_penalty),
         seed=secrets.randbits(63) if params.seed is None else params.seed,

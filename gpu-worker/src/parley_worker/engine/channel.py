@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 from parley_worker.engine.messages import Command, Event, Inbound, encode
 
@@ -27,10 +27,9 @@ class Channel:
 
         Waiting needs no timeout: the death of the client is an end of file.
         """
-        while wait or select.select([self._socket], [], [], 0)[0]:
-            data = self._socket.recv(_READ_BYTES)
-            if not data:
-                raise EOFError
-            commands = self._inbound.feed(data)
-            yield from commands
-            wait = wait and not commands
+        with suppress(BlockingIOError):
+            while data := self._socket.recv(_READ_BYTES, 0 if wait else socket.MSG_DONTWAIT):
+                commands = self._inbound.feed(data)
+                yield from commands
+                wait = wait and not commands
+            raise EOFError

@@ -45,6 +45,7 @@ class EngineClient:
         self._engine: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
+        self._lost_at = 0.0
         self.capacity = 0
         self.window = 0
 
@@ -54,8 +55,12 @@ class EngineClient:
         return self._running.is_set()
 
     async def wait_ready(self) -> None:
-        """Return when requests are taken. No timeout: the process is started again for as long as the context lasts."""
-        await self._running.wait()
+        """Return when requests are taken. EngineDied: there has been no engine for longer than a start may take."""
+        try:
+            async with asyncio.timeout_at(self._lost_at + self._config.start_timeout):
+                await self._running.wait()
+        except TimeoutError as error:
+            raise EngineDied("the engine does not start again") from error
 
     @property
     def pid(self) -> int | None:
@@ -90,8 +95,8 @@ class EngineClient:
         engine = self._engine
         if not self.ready or engine is None:
             raise EngineDied("the engine is starting")
-        inbox = self._inboxes[request.id] = Inbox()
         engine.send(Add(request))
+        inbox = self._inboxes[request.id] = Inbox()
         over = False
         try:
             while not over:
@@ -117,8 +122,13 @@ class EngineClient:
         self._running.set()
 
     async def _supervise(self) -> None:
+        """Without it no request would have an end: whatever goes wrong, it goes on."""
         while True:
-            await self._pump()
+            try:
+                await self._pump()
+            except Exception:
+                logger.exception("the engine is given up")
+            await self._bury()
             logger.error("the engine process died; requests in flight: %d", len(self._inboxes))
             self._lose_requests()
             if self._observer:
@@ -129,8 +139,10 @@ class EngineClient:
         engine = self._engine
         while engine and (events := await engine.receive()):
             self._deliver(events)
-        if engine:
-            await engine.reap()
+
+    async def _bury(self) -> None:
+        if self._engine:
+            await self._engine.reap()
         self._engine = None
 
     def _deliver(self, events: Iterable[Event]) -> None:
@@ -145,6 +157,7 @@ class EngineClient:
 
     def _lose_requests(self) -> None:
         self._running.clear()
+        self._lost_at = asyncio.get_running_loop().time()
         for inbox in self._inboxes.values():
             inbox.lose()
 

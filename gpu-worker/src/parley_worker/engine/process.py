@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from msgspec import DecodeError
+
 from parley_worker.config import EngineConfig
 from parley_worker.engine.errors import EngineConfigError, EngineDied
 from parley_worker.engine.messages import Command, Event, Failed, Inbound, Ready, Stop, encode, write_config
@@ -55,11 +57,18 @@ class EngineProcess:
         self.writer.write(encode(command))
 
     async def receive(self) -> list[Event]:
-        """The next messages, at least one; [] when the process is gone. No timeout: an idle engine says nothing."""
+        """The next messages, at least one; [] when the process is gone. No timeout: an idle engine says nothing.
+
+        EngineDied: it says what an engine never says, as one of another version does.
+        """
         events: list[Event] = []
-        with suppress(ConnectionError):
+        try:
             while not events and (data := await self.reader.read(_READ_BYTES)):
                 events = self.inbound.feed(data)
+        except ConnectionError:
+            return []
+        except DecodeError as error:
+            raise EngineDied(f"the engine is not understood: {error}") from error
         return events
 
     async def close(self) -> None:
