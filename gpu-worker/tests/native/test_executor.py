@@ -96,14 +96,21 @@ BAD = {
     "lengths": {"lengths": np.array([1, 2, 3])},
     "position behind the table": {"positions": np.array([0, 1, 31, 32])},
     "position below 0": {"positions": np.array([-1, 0, 16, 17])},
+    "position behind the window": {
+        "positions": np.array([0, 1, 159, 160]),
+        "blocks": np.zeros((2, 11), np.int32),
+    },
     "positions with a gap": {"positions": np.array([0, 2, 16, 17])},
     "block": {"blocks": np.array([[0, 0], [1, 10]], np.int32)},
     "block below 0": {"blocks": np.array([[0, 0], [1, -1]], np.int32)},
     "segments": {"starts": np.array([0, 4], np.int32)},
-    "an empty segment": {"starts": np.array([0, 0, 4], np.int32)},
+    "an empty segment": {"starts": np.array([0, 0, 4], np.int32), "positions": np.arange(4)},
+    "a segment beyond the rows": {"starts": np.array([0, 6, 4], np.int32), "positions": np.arange(4)},
     "segments that end early": {"starts": np.array([0, 2, 3], np.int32)},
     "draw": {"draws": np.array([1, 4])},
     "draw below 0": {"draws": np.array([-1, 3])},
+    "a draw twice": {"draws": np.array([1, 3, 3])},
+    "draws that do not ascend": {"draws": np.array([3, 1])},
 }
 
 

@@ -55,7 +55,12 @@ void Decoder::check(const Batch& batch) const {
     check_within("position", batch.positions[row], batch.block_stride * kLanes);
     check_within("angle", batch.angle_of[row], batch.angles);
   }
-  for (int64_t draw = 0; draw < batch.draws; ++draw) check_within("draw", batch.drawn[draw], batch.rows);
+  for (int64_t draw = 0; draw < batch.draws; ++draw) {
+    check_within("draw", batch.drawn[draw], batch.rows);
+    // So there are no more draws than rows, which is what the intermediate results have room for.
+    if (draw > 0 && batch.drawn[draw] <= batch.drawn[draw - 1])
+      throw std::invalid_argument("the draws do not ascend");
+  }
   if (batch.starts[0] != 0 || batch.starts[batch.segments] != batch.rows)
     throw std::invalid_argument("the segments are not of all rows");
   for (int64_t segment = 0; segment < batch.segments; ++segment) {
