@@ -25,6 +25,8 @@ void pause() {
 #endif
 }
 
+// Who changes a value and then notifies does so with sequential consistency: libstdc++ asks next whether anybody sleeps,
+// and after a plain store the processor may ask before others see the value. One just falling asleep was never woken.
 // On a busy machine the thread that is waited for may be next on this very core: whoever spins yields.
 void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
     const auto until = Clock::now() + kSpinning;
@@ -81,7 +83,7 @@ void Pool::start(int threads) {
 
 void Pool::stop() noexcept {
     work_ = nullptr;
-    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.fetch_add(1);
     epoch_.notify_all();
     for (auto& worker : workers_) worker.join();
     workers_.clear();
@@ -101,7 +103,7 @@ void Pool::fork(Work work, void* context) noexcept {
     if (threads_ == 1) return work(context, 0, 1);
     work_ = work;
     context_ = context;
-    epoch_.fetch_add(1, std::memory_order_release);
+    epoch_.fetch_add(1);
     epoch_.notify_all();
     work(context, 0, threads_);
     barrier();
@@ -112,7 +114,7 @@ void Pool::barrier() noexcept {
     const uint32_t phase = phase_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads_) return await_change(phase_, phase);
     arrived_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
+    phase_.store(phase + 1);
     phase_.notify_all();
 }
 
