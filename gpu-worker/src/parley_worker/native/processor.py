@@ -20,7 +20,7 @@ class Variant:
 
 
 GENERIC = Variant("generic", ())
-AVX2 = Variant("avx2", ("-march=x86-64-v3",), frozenset(("avx2", "fma", "f16c", "bmi2", "movbe")))
+AVX2 = Variant("avx2", ("-march=x86-64-v3",), frozenset(("avx2", "fma", "f16c", "abm", "bmi1", "bmi2", "movbe")))
 AVX512 = Variant(
     "avx512",
     ("-march=x86-64-v4", "-mavx512vnni"),
