@@ -17,6 +17,7 @@ from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.machine import count_physical_cores
 from parley_worker.engine.opening import open_engine
 from parley_worker.models.config import read_model_config
+from parley_worker.native.library import Pool
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
 
 KINDS = [ExecutorKind.NATIVE, ExecutorKind.TORCH]
@@ -64,6 +65,29 @@ def test_threads_are_added_while_each_doubling_wins_a_quarter(monkeypatch: pytes
 def test_a_step_that_is_short_enough_stays_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     executor = PacedExecutor(monkeypatch, lambda threads, rows: 0.001 / threads)
     assert choose_threads(executor, executor.set_threads, 12) == executor.threads == 1
+
+
+def test_threads_that_the_system_does_not_have_are_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = PacedExecutor(monkeypatch, lambda threads, rows: 0.1 / threads)
+
+    def set_threads(threads: int) -> None:
+        executor.set_threads(min(threads, 2))
+        if threads > 2:
+            raise OSError("the system has no more than 2 threads for the engine")
+
+    assert choose_threads(executor, set_threads, 12) == executor.threads == 2
+
+
+def test_threads_that_were_asked_for_and_cannot_be_had_are_one_line(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resize(pool: Pool, threads: int) -> None:
+        raise OSError("the system has no more than 2 threads for the engine")
+
+    monkeypatch.setattr(Pool, "resize", resize)
+    config = EngineConfig(checkpoint, kv_bytes=1 << 20, threads=3, executor=ExecutorKind.NATIVE)
+    with pytest.raises(EngineConfigError, match="threads: the system has no more than 2"):
+        open_engine(config)
 
 
 @pytest.mark.parametrize(("a_token", "expected"), [(1e-3, 96), (1.0, 32), (1e-9, 8192)])

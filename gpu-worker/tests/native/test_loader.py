@@ -153,3 +153,10 @@ def test_matrices_refuse_what_does_not_fit() -> None:
         Matrix(library, Format.BF16, 4, 8).fill(0, torch.zeros(4, 8))
     with pytest.raises(MemoryError):
         Matrix(library, Format.F32, 1 << 50, 1 << 10)
+
+
+def test_memory_that_is_lacking_while_weights_are_packed_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = Matrix(Library(), Format.F32, 4, 8)
+    monkeypatch.setattr(matrix.library.functions, "parley_matrix_fill", lambda *arguments: 4)
+    with pytest.raises(MemoryError, match=r"no memory to pack a matrix \[4, 8\]"):
+        matrix.fill(0, torch.zeros(4, 8))

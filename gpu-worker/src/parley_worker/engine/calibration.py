@@ -27,7 +27,10 @@ def choose_threads(executor: Executor, set_threads: Callable[[int], None], most:
     """Set and return the number of threads, a power of two or `most`, beyond which a token is not made much faster."""
     chosen, best = 1, float("inf")
     for threads in (*takewhile(lambda count: count < most, _powers()), most):
-        set_threads(threads)
+        try:
+            set_threads(threads)
+        except OSError:  # the system has no more
+            break
         seconds = time_step(executor, 1)
         if seconds * _GAIN > best:
             break

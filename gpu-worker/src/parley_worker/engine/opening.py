@@ -71,7 +71,10 @@ def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) 
     executor = native or _open_torch(config, model, device)
     set_threads = native.set_threads if native else torch.set_num_threads
     if config.threads:
-        set_threads(config.threads)
+        try:
+            set_threads(config.threads)
+        except OSError as error:
+            raise EngineConfigError(f"threads: {error}") from error
     elif device.type == "cpu":
         choose_threads(executor, set_threads, count_physical_cores())
     return executor, Runner(executor), config.step_tokens or choose_step_tokens(executor, model.window)

@@ -34,7 +34,8 @@ class Format(IntEnum):
 
 
 _SOURCES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2, torch.float64: 3}
-_FILL_ERRORS = {1: "not finite", 2: "of another type than the matrix", 3: "out of range", 4: "out of memory"}
+_FILL_ERRORS = {1: "not finite", 2: "of another type than the matrix", 3: "out of range"}
+_FILL_NO_MEMORY = 4
 
 
 class Library:
@@ -88,13 +89,13 @@ class Matrix(_Handle):
         return int(self.library.functions.parley_matrix_bytes(self.pointer))
 
     def fill(self, first: int, rows: Tensor) -> None:
-        """Pack rows [count, inputs] of any type of checkpoint as the outputs from `first`. Raises ValueError."""
+        """Pack rows [count, inputs] of any type of checkpoint as outputs from `first` on. ValueError or MemoryError."""
         if rows.dim() != 2 or rows.shape[1] != self.inputs:
             raise ValueError(f"rows of {self.inputs} are meant, not {tuple(rows.shape)}")
         self._fill(self.library.functions.parley_matrix_fill, first, rows)
 
     def fill_bias(self, first: int, values: Tensor) -> None:
-        """Set the bias of the outputs from `first`. ValueError."""
+        """Set the bias of the outputs from `first`. Raises as `fill` does."""
         if values.dim() != 1:
             raise ValueError(f"a bias is a vector, not {tuple(values.shape)}")
         self._fill(self.library.functions.parley_matrix_fill_bias, first, values)
@@ -104,6 +105,8 @@ class Matrix(_Handle):
             raise ValueError(f"outputs {first} to {first + len(values)} of {self.outputs}")
         values = values.contiguous()
         status = function(self.pointer, first, len(values), values.data_ptr(), _SOURCES[values.dtype])
+        if status == _FILL_NO_MEMORY:
+            raise MemoryError(f"no memory to pack a matrix [{self.outputs}, {self.inputs}]")
         if status:
             raise ValueError(f"the values are {_FILL_ERRORS[status]}")
 
