@@ -6,7 +6,7 @@ Each engine answers a prompt of 200 tokens greedily, in turns, all with the same
 token to the last. llama.cpp runs its library's own loop in a process of its own, transformers `generate` in this one,
 ours the engine process behind its socket, which is how it serves; speculation is off. The limit: the bytes of all
 matrices and of the keys and values that a token must read, each engine in its own format, over the bandwidth that a C
-program reads with here.
+program reads with here, measured in turns with the engines, as it changes with what other machines on the host do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.engine.peers import ensure_peers
 
 from parley_worker.config import Dtype
 
-THREADS, ROUNDS, CONTEXT = 2, 3, 512
+THREADS, ROUNDS, CONTEXT = 2, 5, 512
 PROMPT, TOKENS = 200, 48
 
 
@@ -74,18 +74,21 @@ def _generated(model: Any) -> Engine:
     return answer
 
 
-async def measure(name: str, gigabytes: float) -> list[dict[str, Any]]:
+async def measure(name: str) -> tuple[float, list[dict[str, Any]]]:
     model, rates = ensure_model(name), {}
+    bandwidths = []
     rng = random.Random(0)
     async with AsyncExitStack() as stack:
         found = await contenders(model, stack)
         for number in range(ROUNDS + 1):
+            bandwidths.append(limit.bandwidth(THREADS))
             ask = Ask(words(PROMPT, model.config["vocab_size"], rng), TOKENS if number else 4)
             for each in found:
                 rate = (await each.answer(ask)).decode_rate
                 if number:
                     rates.setdefault(each.name, []).append(rate)
-    return [_result(model, each, statistics.median(rates[each.name]), gigabytes) for each in found]
+    gigabytes = statistics.median(bandwidths)
+    return gigabytes, [_result(model, each, statistics.median(rates[each.name]), gigabytes) for each in found]
 
 
 def _result(model: Model, each: Contender, rate: float, gigabytes: float) -> dict[str, Any]:
@@ -103,10 +106,9 @@ def show(name: str, results: list[dict[str, Any]]) -> None:
 
 
 async def main(names: list[str]) -> None:
-    gigabytes = limit.bandwidth(THREADS)
-    print(f"{THREADS} threads read {gigabytes:.1f} GB/s; prompt {PROMPT}, answer {TOKENS}, median of {ROUNDS} rounds")
     for name in names:
-        results = await measure(name, gigabytes)
+        gigabytes, results = await measure(name)
+        print(f"{THREADS} threads read {gigabytes:.1f} GB/s; prompt {PROMPT}, answer {TOKENS}, {ROUNDS} rounds")
         show(name, results)
         report.save(f"decode-{name}", {"gigabytes_per_second": gigabytes, "results": results})
 

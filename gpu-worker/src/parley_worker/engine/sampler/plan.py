@@ -10,6 +10,7 @@ from torch import Tensor
 
 from parley_worker.engine.sampler import shortlist, whole
 from parley_worker.engine.sampler.blocks import highest, per_block
+from parley_worker.engine.sampler.greedy import best_on_host
 from parley_worker.engine.sampler.group import Group, group
 from parley_worker.engine.sampler.logprobs import LogProbs, rows_with_logprobs
 from parley_worker.engine.sampler.penalties import Penalties
@@ -50,6 +51,8 @@ class Plan:
         logprobs = None if self.told is None else LogProbs.of(logits, self.told)
         if self.penalties:
             self.penalties.apply(logits)
+        if not self.groups and logits.device.type == "cpu":
+            return Sampled(self.draws, *best_on_host(logits), logprobs)
         maxima, finite = _survey(logits)
         greedy = highest(logits, maxima)
         tokens = greedy.clone()
