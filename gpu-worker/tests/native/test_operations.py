@@ -65,6 +65,8 @@ def test_exponential_within_two_units_in_the_last_place(operations: Operations) 
     assert ends[:4].tolist() == [1.0, 0.0, 0.0, 0.0]
     assert ends[4].isnan()
     assert ends[6:].tolist() == [torch.inf, torch.inf]
+    every_bit = torch.full((1,), -1, dtype=torch.int32).view(torch.float32)  # as a poisoned cache holds it
+    assert operations.exp(every_bit).isnan()
 
 
 def test_half_precision_rounds_as_ieee_says(operations: Operations) -> None:

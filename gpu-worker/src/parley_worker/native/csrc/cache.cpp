@@ -31,7 +31,6 @@ void Cache::put_items(int64_t layer, int64_t block, int64_t head, int64_t slot, 
   Item* to_value = values<Item>(layer, block, head) + slot * shape_.padded();
   for (int64_t d = 0; d < shape_.head_dim; ++d) parley::put(to_key + d * kLanes, key[d]);
   for (int64_t d = 0; d < shape_.head_dim; ++d) parley::put(to_value + d, value[d]);
-  for (int64_t d = shape_.head_dim; d < shape_.padded(); ++d) to_value[d] = 0;
 }
 
 void Cache::fill(int64_t block, int value) {

@@ -1,7 +1,7 @@
 // The KV cache: keys and values of every layer in blocks of sixteen tokens, at addresses reserved once.
 //
 // The sixteen keys of a block and head lie side by side for each dimension, [head_dim, 16]: a query meets all of them
-// in one register. Its values lie as rows, [16, padded], whose length is a multiple of sixteen.
+// in one register. Its values lie as rows, [16, padded], padded to a multiple of sixteen by what is never used.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,7 @@ class Cache {
     const int64_t all_keys = index(shape_.layers, 0, 0) * shape_.key_items();
     return static_cast<Item*>(memory_) + all_keys + index(layer, block, head) * shape_.value_items();
   }
-  // Writes the key and the value [head_dim] of a token of a block. Zeros fill what pads the value.
+  // Writes the key and the value [head_dim] of a token of a block.
   void put(int64_t layer, int64_t block, int64_t head, int64_t slot, const float* key, const float* value);
   // Writes a value to every byte of a block, in all layers.
   void fill(int64_t block, int value);
