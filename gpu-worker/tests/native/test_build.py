@@ -95,6 +95,18 @@ def test_a_source_that_does_not_compile_is_one_line(sources: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_compiler_that_cannot_be_read_is_one_line(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", 'g++ "')
+    with pytest.raises(NativeUnavailable, match="CXX is 'g\\+\\+ \"': No closing quotation"):
+        find_library(GENERIC)
+
+
+def test_what_an_editor_leaves_beside_the_sources_is_none(sources: Path) -> None:
+    name = file_name(GENERIC)
+    (sources / ".answer.cpp.swp").write_bytes(b"\xff\xfe")
+    assert file_name(GENERIC) == name
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

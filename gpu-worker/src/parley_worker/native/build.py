@@ -42,7 +42,10 @@ def find_compiler() -> Compiler:
     """The C++ compiler that CXX names, or else the first there is. Raises NativeUnavailable."""
     named = os.environ.get("CXX")
     for name in (named,) if named else _COMPILERS:
-        command = tuple(shlex.split(name))
+        try:
+            command = tuple(shlex.split(name))
+        except ValueError as error:
+            raise NativeUnavailable(f"CXX is {name!r}: {error}") from error
         if command and shutil.which(command[0]):
             return Compiler(command, _run((*command, "--version")))
     raise NativeUnavailable(f"no C++ compiler: {named or ', '.join(_COMPILERS)} not found")
@@ -107,7 +110,8 @@ def _cache() -> Path:
 
 
 def _read_sources() -> list[str]:
-    return [part for path in sorted(SOURCES.iterdir()) for part in (path.name, path.read_text())]
+    paths = sorted(path for path in SOURCES.iterdir() if path.suffix in (".cpp", ".h"))  # and not an editor's files
+    return [part for path in paths for part in (path.name, path.read_text())]
 
 
 def _digest(*parts: str) -> str:
