@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from parley_worker.native.library import Cache, Library
-from parley_worker.native.operations import Operations
+from parley_worker.testing.operations import Operations
 
 SIZES = (2, 8, 16, 20, 31, 48, 64, 300, 1024)
 

@@ -1,4 +1,4 @@
-"""The operations of a step one by one, as its tests and measurements call them."""
+"""The operations of a native step one by one."""
 
 from __future__ import annotations
 
