@@ -42,6 +42,8 @@ while True:
                 watcher = request.id
             case Add(request) if request.id == "hangs":
                 channel.send(Ran([Output(request.id, 1)], 0.25))
+            case Add(request) if request.id == "unheard":
+                pass
             case Add(request) if request.id == "babbles":
                 channel._socket.sendall((1).to_bytes(4, "big") + b"?")
             case Add(request) if request.id == "answer":
@@ -164,6 +166,17 @@ async def test_an_engine_that_is_not_understood_is_given_up_and_replaced(client:
             await collect(client, request("babbles"))
         await client.wait_ready()
         assert len(await collect(client, request("answer"))) == 3
+
+
+async def test_an_engine_that_has_work_and_says_nothing_is_ended(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EngineProcess, "spawn", spawn)
+    async with asyncio.timeout(20), EngineClient(CONFIG, restart_delay=0.01, longest_silence=0.05) as client:
+        await asyncio.sleep(0.2)  # without work it may be silent
+        pid = client.pid
+        with pytest.raises(EngineDied):
+            await collect(client, request("unheard"))
+        await client.wait_ready()
+        assert client.pid != pid
 
 
 async def test_nobody_waits_for_ever_for_an_engine_that_does_not_start_again(

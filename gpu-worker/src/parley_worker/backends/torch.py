@@ -146,8 +146,9 @@ class TorchBackend:
             raise BadInput(f"{field} has no tokens", field)
         if len(prompt) >= window:
             raise BadInput(f"{field} has {len(prompt)} tokens; the window holds {window}, answer included", field)
-        if not all(0 <= token < vocabulary for token in prompt + resume.token_ids):
-            raise BadInput(f"{field} has token ids outside of the vocabulary of {vocabulary}", field)
+        for name, token_ids in ((field, prompt), ("resume", resume.token_ids)):
+            if not all(0 <= token < vocabulary for token in token_ids):
+                raise BadInput(f"{name} has token ids outside of the vocabulary of {vocabulary}", name)
 
     def _request(self, prompt: tuple[int, ...], params: SamplingParams, resume: Prefix) -> Request:
         defaults, window = self._checkpoint.defaults, self.model.context_length

@@ -19,6 +19,8 @@ from parley_worker.scheduler.request import Output, Request
 logger = logging.getLogger(__name__)
 
 _LONGEST_RESTART_DELAY = 30.0
+# An engine with work says something after each step, which takes a part of a second.
+_LONGEST_SILENCE = 120.0
 
 
 class Observer(Protocol):
@@ -36,11 +38,20 @@ class EngineClient:
 
     Entering raises EngineConfigError if the engine cannot serve its configuration. When the process dies later, every
     request in flight gets EngineDied and a new process is started, after `restart_delay` seconds and then twice as
-    long each time, at most half a minute; `ready` is false meanwhile.
+    long each time, at most half a minute; `ready` is false meanwhile. A process that has work and says nothing for
+    `longest_silence` seconds is as good as dead, and is ended.
     """
 
-    def __init__(self, config: EngineConfig, *, observer: Observer | None = None, restart_delay: float = 0.25) -> None:
+    def __init__(
+        self,
+        config: EngineConfig,
+        *,
+        observer: Observer | None = None,
+        restart_delay: float = 0.25,
+        longest_silence: float = _LONGEST_SILENCE,
+    ) -> None:
         self._config, self._observer, self._restart_delay = config, observer, restart_delay
+        self._longest_silence = longest_silence
         self._inboxes: dict[str, Inbox] = {}
         self._engine: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
@@ -137,8 +148,19 @@ class EngineClient:
 
     async def _pump(self) -> None:
         engine = self._engine
-        while engine and (events := await engine.receive()):
+        while engine and (events := await self._receive(engine)):
             self._deliver(events)
+
+    async def _receive(self, engine: EngineProcess) -> list[Event]:
+        """As `EngineProcess.receive`. EngineDied: some request has met nothing but silence for too long."""
+        while True:
+            waiting = set(self._inboxes)
+            try:
+                async with asyncio.timeout(self._longest_silence):
+                    return await engine.receive()
+            except TimeoutError:
+                if waiting & self._inboxes.keys():
+                    raise EngineDied(f"the engine has said nothing for {self._longest_silence:.0f} s") from None
 
     async def _bury(self) -> None:
         if self._engine:
