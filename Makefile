@@ -7,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.complete
 PYTHON ?= python3
 PACKAGES := proto libs/kit libs/bus libs/live services/auth services/conversation services/gateway gpu-worker services/standalone infra/local
-INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES)) $(wildcard infra/local/src/parley_local/resources/*/*) $(wildcard gpu-worker/src/parley_worker/native/csrc/*)
+INPUTS := constraints.txt requirements.txt pyproject.toml infra/setup.sh $(addsuffix /pyproject.toml,$(PACKAGES)) $(wildcard infra/local/src/parley_local/resources/*/*) $(wildcard gpu-worker/src/parley_worker/native/csrc/* gpu-worker/src/parley_worker/native/*.py)
 GATEWAYS ?= 1
 WORKERS ?= 1
 

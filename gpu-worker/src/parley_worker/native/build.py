@@ -80,12 +80,14 @@ def file_name(variant: Variant) -> str:
 
 
 def _compile(compiler: Compiler, variant: Variant, path: Path) -> None:
-    """Renamed when it is whole: nobody ever loads half a library."""
+    """Renamed when it is whole, and on the disk: nobody ever loads half a library."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sources = sorted(map(str, SOURCES.glob("*.cpp")))
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as scratch:
         output = Path(scratch) / path.name
         _run((*compiler.command, *_FLAGS, *variant.flags, *sources, *_LINK, "-o", str(output)))
+        with output.open("rb") as written:
+            os.fsync(written.fileno())
         output.rename(path)
 
 
