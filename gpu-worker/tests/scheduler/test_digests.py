@@ -47,3 +47,10 @@ def test_nobody_can_tell_the_names_of_another_process() -> None:
     assert names(BlockDigests(), TOKENS, 1) != names(BlockDigests(), TOKENS, 1)
     assert names(BlockDigests(b"salt"), TOKENS, 1) != names(BlockDigests(b"pepper"), TOKENS, 1)
     assert len(names(BlockDigests(), TOKENS, 1)[0]) * 8 >= 128
+
+
+def test_each_owner_has_names_of_his_own() -> None:
+    digests, mine, theirs = BlockDigests(b"salt"), list[bytes](), list[bytes]()
+    digests.extend(mine, TOKENS, 1, "ada")
+    digests.extend(theirs, TOKENS, 1, "bob")
+    assert mine != theirs

@@ -389,6 +389,15 @@ class TestPrefixes:
         scheduler.add(short)
         assert drain(scheduler, model) == {each.id: answer(each, 4) for each in (first, long, short)}
 
+    def test_nobody_finds_what_another_user_said(self) -> None:
+        scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(40))
+        scheduler.add(request("a", prompt, max_tokens=1, user="ada"))
+        advance(scheduler)
+        scheduler.add(request("b", prompt, max_tokens=1, user="bob"))
+        assert advance_to_shape(scheduler) == {"b": 40}
+        scheduler.add(request("c", prompt, user="ada"))
+        assert advance_to_shape(scheduler) == {"c": 40 - 2 * BLOCK_SIZE}
+
     def test_without_sharing_everybody_computes_his_own(self) -> None:
         scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128, share=False), tuple(range(40))
         scheduler.add(request("a", prompt, max_tokens=1))

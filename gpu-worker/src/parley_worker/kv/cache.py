@@ -19,7 +19,7 @@ def blocks_for(tokens: int) -> int:
 
 
 class PagedCache:
-    """Gives blocks to running sequences and keeps their tables; `share`: equal prefixes share their blocks.
+    """Gives blocks to running sequences and keeps their tables; `share`: equal prefixes of one user share their blocks.
 
     hits: tokens found instead of computed, so far. tables [rows, blocks of a window]: the blocks of each running
     sequence, in its `row`. What is behind the blocks of a sequence are valid ids too.
@@ -82,7 +82,7 @@ class PagedCache:
         index = sequence.computed // BLOCK_SIZE
         if index >= self._shareable(sequence):
             return None
-        self._digests.extend(sequence.digests, sequence.tokens, index + 1)
+        self._name(sequence, index + 1)
         return sequence.digests[index]
 
     def has_room(self, sequence: Sequence) -> bool:
@@ -102,7 +102,7 @@ class PagedCache:
         """Make the blocks of the first `computed` tokens findable, all of which are known and have been computed."""
         blocks = computed // BLOCK_SIZE
         if self._share and blocks > sequence.published:
-            self._digests.extend(sequence.digests, sequence.tokens, blocks)
+            self._name(sequence, blocks)
             for index in range(sequence.published, blocks):
                 self.pool.publish(sequence.blocks[index], sequence.digests[index])
             sequence.published = blocks
@@ -119,9 +119,12 @@ class PagedCache:
         """The block that others have computed for the `index`th of a sequence. It is named no sooner than asked for."""
         if index >= self._shareable(sequence):
             return None
-        self._digests.extend(sequence.digests, sequence.tokens, index + 1)
+        self._name(sequence, index + 1)
         return self.pool.find(sequence.digests[index])
 
     def _shareable(self, sequence: Sequence) -> int:
         """How many blocks a sequence may find rather than compute."""
         return (len(sequence.tokens) - 1) // BLOCK_SIZE if self._share else 0
+
+    def _name(self, sequence: Sequence, blocks: int) -> None:
+        self._digests.extend(sequence.digests, sequence.tokens, blocks, sequence.request.user)

@@ -16,15 +16,16 @@ class BlockDigests:
     """Names blocks by a chain of cryptographic digests over token ids.
 
     A name stands for keys and values that are handed to whoever asks for it, so no tenant may be able to make two
-    prompts of one name: blake2b with 256 bits, begun with a secret `salt`, cannot be made to collide.
+    prompts of one name: blake2b with 256 bits, begun with a secret `salt`, cannot be made to collide. Nor may one learn
+    from what is found, or from how fast it is, what others have said: each `owner` has names of his own.
     """
 
     def __init__(self, salt: bytes | None = None) -> None:
-        self._root = blake2b(salt or secrets.token_bytes(_DIGEST_BYTES), digest_size=_DIGEST_BYTES).digest()
+        self._salt = salt or secrets.token_bytes(_DIGEST_BYTES)
 
-    def extend(self, digests: list[bytes], tokens: Ordered[int], blocks: int) -> None:
-        """Append to `digests`, the names of the first blocks of `tokens`, up to the first `blocks` of them."""
-        parent = digests[-1] if digests else self._root
+    def extend(self, digests: list[bytes], tokens: Ordered[int], blocks: int, owner: str = "") -> None:
+        """Append to `digests`, the owner's names of the first blocks of `tokens`, up to the first `blocks` of them."""
+        parent = digests[-1] if digests else blake2b(owner.encode(), key=self._salt, digest_size=_DIGEST_BYTES).digest()
         for start in range(len(digests) * BLOCK_SIZE, blocks * BLOCK_SIZE, BLOCK_SIZE):
             ids = array("i", tokens[start : start + BLOCK_SIZE])
             parent = blake2b(parent + ids.tobytes(), digest_size=_DIGEST_BYTES).digest()
