@@ -113,6 +113,8 @@ async def _connection(caller: Caller, process: str, transport: str, place: Json,
         caller.recorder.record(process, "info", "read", **value, events=events, **told)
         if not refused.again:
             raise
+        if events and "finished" in events[-1]:
+            return True  # what was cut is the goodbye alone, and nobody would ask again
         await asyncio.sleep(min(refused.retry_after or PAUSE_SECONDS, MOST_PAUSE_SECONDS))
         return False
     caller.recorder.record(process, "ok", "read", **value, events=events)
