@@ -97,6 +97,8 @@ class LlamaServer:
                     ids.extend(last.get("tokens") or ())
                     times.extend([time.perf_counter()] * (len(ids) - len(times)))
         writer.close()
+        # Tokens at the end that are no whole character are made, and never sent.
+        times.extend(times[-1:] * (int(last["tokens_predicted"]) - len(times)))
         return Answer(began, tuple(times), tuple(ids), int(last["timings"].get("cache_n", 0)))
 
     async def healthy(self) -> bool:
