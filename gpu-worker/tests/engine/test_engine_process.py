@@ -57,8 +57,9 @@ async def client(wide_checkpoint: Path) -> AsyncIterator[EngineClient]:
         yield opened
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def backend(client: EngineClient, wide_checkpoint: Path) -> TorchBackend:
+    """One for the client: it is the backend that numbers the requests."""
     return TorchBackend(Checkpoint.read(EngineConfig(wide_checkpoint)), client, "wide")
 
 
