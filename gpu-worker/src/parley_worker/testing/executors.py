@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ CASES = all_cases()
 WINDOW = 160
 
 
-class ExecutorHarness:
+class ExecutorHarness(ABC):
     """A subclass gives `poison` and the fixture `opened` of its class, an Executor of BLOCKS blocks on `model_folder`.
 
     error: how far scores may be from transformers', which are around 10. tolerance: how far from each other, if the
@@ -38,9 +39,9 @@ class ExecutorHarness:
         """A checkpoint of each architecture and rope, with a window of 160 tokens."""
         return write_checkpoint(tmp_path_factory.mktemp("model"), **CASES[request.param])
 
+    @abstractmethod
     def poison(self, executor: Any) -> None:
         """Fill all blocks with NaN."""
-        raise NotImplementedError
 
     @pytest.fixture
     def executor(self, opened: Executor) -> Executor:
