@@ -12,8 +12,8 @@ import pytest
 
 from parley_worker.core import FinishReason
 from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.testing.sampling import GREEDY
 
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
 LLAMA3 = {
     "rope_type": "llama3",
     "rope_theta": 500_000.0,

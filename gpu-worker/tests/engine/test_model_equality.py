@@ -17,10 +17,9 @@ from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 from parley_worker.core import FinishReason
 from parley_worker.models.config import read_model_config
 from parley_worker.models.rotary import frequencies, grown_frequencies
-from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.scheduler.request import Request
 from parley_worker.testing.checkpoints import ROPES, SHAPES, roped
-
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
+from parley_worker.testing.sampling import GREEDY
 
 
 def make_requests(count: int = 6) -> list[Request]:

@@ -12,9 +12,9 @@ import pytest
 from parley_worker.scheduler.request import Request, Sampling
 from parley_worker.scheduler.stats import StepStats
 from parley_worker.testing.checkpoints import SHAPES, all_cases
+from parley_worker.testing.sampling import GREEDY
 from parley_worker.testing.segments import make_tokens
 
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
 SAMPLED = Sampling(temperature=0.8, top_k=40, top_p=0.95, repetition_penalty=1.1, seed=0, presence_penalty=0.3)
 CASES = all_cases()
 

@@ -6,10 +6,9 @@ import numpy as np
 
 from parley_worker.scheduler.assembly import make_batch
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
-from parley_worker.scheduler.request import Drawn, Request, Sampling
+from parley_worker.scheduler.request import Drawn, Request
 from parley_worker.scheduler.scheduler import Scheduler
-
-GREEDY = Sampling(0.0, 0, 1.0, 1.0, 0)
+from parley_worker.testing.sampling import GREEDY
 
 
 def request(name: str, tokens: range, answered: int = 0) -> Request:

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley_worker.scheduler.fairness import FairQueue
-from parley_worker.scheduler.request import Request, Sampling
+from parley_worker.scheduler.request import Request
 from parley_worker.scheduler.sequence import Sequence
 from parley_worker.scheduler.waiting import Waiting
+from parley_worker.testing.sampling import GREEDY
 
-GREEDY = Sampling(0.0, 0, 1.0, 1.0, 0)
 QUANTUM = 10
 _numbers = count()
 

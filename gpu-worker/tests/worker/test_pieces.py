@@ -6,11 +6,11 @@ import pytest
 
 from parley_worker.backends.pieces import Pieces
 from parley_worker.core import Chunk, FinishReason, Usage
-from parley_worker.scheduler.request import Output, Request, Sampling
+from parley_worker.scheduler.request import Output, Request
+from parley_worker.testing.sampling import GREEDY
 from parley_worker.text.answer import AnswerText
 
 EOS = 99
-GREEDY = Sampling(0.0, 0, 1.0, 1.0, 0)
 
 
 class Letters:

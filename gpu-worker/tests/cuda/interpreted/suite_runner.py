@@ -16,11 +16,11 @@ from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.testing.checkpoints import write_checkpoint
 from parley_worker.testing.lookahead import drive
 from parley_worker.testing.oracle import Oracle
+from parley_worker.testing.sampling import GREEDY
 from parley_worker.testing.segments import make_tokens
 
 BLOCKS, WINDOW = 16, 64
 SAMPLED = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=7)
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
 PENALIZED = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.5, seed=0)
 REQUESTS = [
     Request("greedy", make_tokens(18, seed=1), 0, 5, frozenset(), GREEDY),

@@ -1,0 +1,103 @@
+"""Which tokens may be drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from transformers.generation import logits_process as oracle
+
+from parley_worker.engine.sampler import nucleus
+from parley_worker.scheduler.request import Sampling
+from parley_worker.testing.draws import PENALTIES, draw, draw_many, kept, tokens
+from parley_worker.testing.sampling import GREEDY, PLAIN
+
+
+@pytest.mark.parametrize("vocab", [700, 1024])
+@pytest.mark.parametrize("scale", [0.3, 2.0, 8.0])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        PLAIN,
+        replace(PLAIN, top_k=20),
+        replace(PLAIN, top_k=500),
+        replace(PLAIN, top_p=0.9),
+        replace(PLAIN, top_p=0.05),
+        replace(PLAIN, min_p=0.03),
+        replace(PLAIN, min_p=1.0),
+        replace(PLAIN, top_k=50, top_p=0.8, temperature=0.7),
+        replace(PLAIN, top_k=400, top_p=0.8, min_p=0.01, temperature=1.7),
+        replace(PLAIN, top_k=30, min_p=0.1, temperature=0.6),
+        replace(PLAIN, top_p=0.95, min_p=0.02, temperature=1.4),
+    ],
+)
+def test_what_may_be_drawn_is_what_transformers_keeps(sampling: Sampling, scale: float, vocab: int) -> None:
+    logits = torch.randn(6, vocab, generator=torch.Generator().manual_seed(vocab)) * scale
+    warpers = oracle.LogitsProcessorList([oracle.TemperatureLogitsWarper(sampling.temperature)])
+    if sampling.top_k:
+        warpers.append(oracle.TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        warpers.append(oracle.TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p:
+        warpers.append(oracle.MinPLogitsWarper(sampling.min_p))
+    theirs = warpers(torch.LongTensor([[0]] * 6), logits.clone()).softmax(dim=-1)
+    ours = kept(sampling, logits)
+    ours /= ours.sum(dim=-1, keepdim=True)
+    assert ((ours > 0) == (theirs > 0)).all()
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("top_p", [1e-3, 0.5, 0.9, 0.999999, 1 - 1e-12])
+@pytest.mark.parametrize("scale", [0.0, 0.01, 1.0, 20.0])
+def test_a_nucleus_ends_where_sorting_says(scale: float, top_p: float) -> None:
+    torch.manual_seed(1)
+    weights = (torch.randn(4, 3001) * scale).round(decimals=2).softmax(dim=-1)  # with ties
+    share = torch.full((4,), top_p, dtype=torch.float64)
+    ours = [weights >= end for end in (nucleus.smallest_weight(weights, share), nucleus._by_sorting(weights, share))]
+    better = [[float(row[row > weight].double().sum()) for weight in row] for row in weights]
+    meant = torch.tensor(better, dtype=torch.float64) < top_p * weights.double().sum(dim=-1, keepdim=True)
+    # Where sums of many float32 meet the share to the last bit, either side is right.
+    doubtful = (torch.tensor(better, dtype=torch.float64) - top_p).abs() < 1e-12
+    assert (ours[0] == ours[1]).all()
+    assert ((ours[0] == meant) | doubtful).all()
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        GREEDY,
+        replace(PLAIN, temperature=1e-30),
+        replace(PLAIN, top_k=1),
+        replace(PLAIN, top_p=0.0),
+        replace(PLAIN, top_p=1e-9),
+    ],
+)
+def test_greedy_settings_take_the_best_token_the_first_of_ties(sampling: Sampling) -> None:
+    logits = torch.zeros(300)
+    logits[[70, 71, 140, 299]] = 4.0
+    assert draw_many(sampling, 200, logits)[70] == 200
+
+
+@pytest.mark.parametrize(
+    "sampling", [PLAIN, replace(PLAIN, top_k=4), replace(PLAIN, top_p=0.999), replace(PLAIN, min_p=1e-9)]
+)
+def test_impossible_tokens_are_never_drawn(sampling: Sampling) -> None:
+    logits = torch.full((200,), -200.0)
+    logits[[0, 130]] = 0.0
+    assert draw_many(replace(sampling, temperature=0.1), 2000, logits)[[0, 130]].sum() == 2000
+
+
+@pytest.mark.parametrize("sampling", [PLAIN, replace(PLAIN, top_k=2), replace(PLAIN, top_p=0.9), PENALTIES])
+@pytest.mark.parametrize("temperature", [1e-4, 1.0, 1e300])
+def test_scores_at_the_end_of_their_range_are_drawn_from(sampling: Sampling, temperature: float) -> None:
+    logits = torch.tensor([[3e38, 3e38, -3e38, 0.0, 1.0, -1.0]])
+    (token,) = tokens([draw(replace(sampling, temperature=temperature))], logits)
+    assert token in ((0, 1) if temperature <= 1 else range(6))
+
+
+def test_a_temperature_without_end_leaves_all_scores_alike() -> None:
+    logits = torch.tensor([3e38, 3e38, -3e38, 0.0, 1.0, -1.0])
+    counts = draw_many(replace(PLAIN, temperature=1e300), 400, logits)
+    assert set(np.flatnonzero(counts)) == {0, 1, 3, 4, 5}  # 6e38 below the best is infinitely far
