@@ -1,61 +1,90 @@
 """One stream: tokens a second of our engine, llama.cpp and transformers against what the memory allows.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/engine/decode.py [small] [medium]
+    PYTHONPATH=tests .venv/bin/python tests/bench/engine/decode.py [small] [medium] [--rounds N]
 
 Each engine answers a prompt of 200 tokens greedily, in turns, all with the same threads; counted is from the first
 token to the last. llama.cpp runs its library's own loop in a process of its own, transformers `generate` in this one,
-ours the engine process behind its socket, which is how it serves; speculation is off. The limit: the bytes of all
-matrices and of the keys and values that a token must read, each engine in its own format, over the bandwidth that a C
-program reads with here, measured in turns with the engines, as it changes with what other machines on the host do.
+ours the engine process behind its socket, which is how it serves; speculation is off. "executor" is of the same answers
+of ours the time within the calls of the executor alone: what is between it and the engine is lost outside of kernels.
+
+The limit: the bytes of all matrices and of the keys and values that a token must read, each engine in its own format,
+over the bandwidth that a C program reads with right before and after each turn, as it changes with what other machines
+on the host do. "of limit" takes the median burst of the turn, "of best" the best burst of the whole run.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import random
 import statistics
-import sys
+import tempfile
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
-from bench.engine import limit
 from bench.engine.models import MEDIUM, SMALL, Model, ensure_model
 from bench.engine.parts import hf, report
+from bench.engine.parts.bandwidth import Bandwidth, Reader, open_reader
 from bench.engine.parts.llama import LlamaLoop
 from bench.engine.parts.load import Answer, Ask, Engine, words
-from bench.engine.parts.ours import open_ours
+from bench.engine.parts.timed import Step, open_timed, read_steps
 from bench.engine.peers import ensure_peers
 
 from parley_worker.config import Dtype
 
-THREADS, ROUNDS, CONTEXT = 2, 5, 512
-PROMPT, TOKENS = 200, 48
+THREADS, CONTEXT, PROMPT = 2, 512, 200
+READ_SECONDS, SETTLE_SECONDS = 0.12, 0.03
+PLANS = {SMALL: (5, 48), MEDIUM: (3, 24)}
+"""Rounds, and tokens of an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An answer, and what bursts of reading right before and after it reached, in GB/s."""
+
+    answer: Answer
+    bursts: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`weight` and `kv`: bytes of each weight and of each number in the cache."""
+    """`weight` and `kv`: bytes of each weight and of each number in the cache; `steps`: where ours writes its own."""
 
     name: str
     answer: Engine
     weight: float
     kv: int
+    steps: Path | None = None
+    turns: list[Turn] = field(default_factory=list)
+
+    async def take_turn(self, ask: Ask, reader: Reader) -> Turn:
+        before = reader.read(READ_SECONDS)
+        answer = await self.answer(ask)
+        await asyncio.sleep(SETTLE_SECONDS)  # threads that wait for their next product spin for a while
+        return Turn(answer, [*before, *reader.read(READ_SECONDS)])
 
 
-async def contenders(model: Model, stack: AsyncExitStack) -> list[Contender]:
+async def contenders(model: Model, folder: Path, stack: AsyncExitStack) -> list[Contender]:
     found = []
+    peers = ensure_peers()
     # In float32 the native executor keeps the 16 bits of the file and widens them as it multiplies, which is exact.
     for dtype, weight, kv in ((Dtype.INT8, 1.0, 2), (Dtype.FLOAT32, 2.0, 4)):
-        ours = await stack.enter_async_context(open_ours(model.folder, dtype, threads=THREADS, capacity=1))
-        found.append(Contender(f"ours {dtype.value}", ours.answer, weight, kv))
+        steps = folder / dtype.value
+        ours = await stack.enter_async_context(open_timed(model.folder, dtype, steps, threads=THREADS, capacity=1))
+        found.append(Contender(f"ours {dtype.value}", ours.answer, weight, kv, steps))
+        report.progress(f"{found[-1].name} is open")
     for kind, weight in (("q8_0", 34 / 32), ("f32", 4.0), ("bf16", 2.0)):
-        loop = stack.enter_context(LlamaLoop(ensure_peers(), model.gguf(kind), threads=THREADS, context=CONTEXT))
+        loop = stack.enter_context(LlamaLoop(peers, model.gguf(kind), threads=THREADS, context=CONTEXT))
         found.append(Contender(f"llama.cpp {kind}", _looped(loop), weight, 2))
+        report.progress(f"{found[-1].name} is open")
     for dtype, width in ((torch.float32, 4), (torch.bfloat16, 2)):
         name = f"transformers {str(dtype).removeprefix('torch.')}"
         found.append(Contender(name, _generated(hf.load(model.folder, dtype, THREADS)), width, width))
+        report.progress(f"{found[-1].name} is open")
     return found
 
 
@@ -74,45 +103,85 @@ def _generated(model: Any) -> Engine:
     return answer
 
 
-async def measure(name: str) -> tuple[float, list[dict[str, Any]]]:
-    model, rates = ensure_model(name), {}
-    bandwidths = []
+async def measure(model: Model, rounds: int, tokens: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with AsyncExitStack() as stack:
+            reader = stack.enter_context(open_reader(THREADS))
+            found = await contenders(model, Path(folder), stack)
+            await take_turns(found, model, reader, rounds, tokens)
+        best = max(burst for each in found for turn in each.turns for burst in turn.bursts)
+        bursts = Bandwidth.of([burst for each in found for turn in each.turns for burst in turn.bursts])
+        results = [result for each in found for result in evaluate(each, model, tokens, best)]
+    return {"gigabytes_per_second": asdict(bursts), "rounds": rounds, "tokens": tokens, "results": results}
+
+
+async def take_turns(found: list[Contender], model: Model, reader: Reader, rounds: int, tokens: int) -> None:
+    """One round to warm up, and those that count."""
     rng = random.Random(0)
-    async with AsyncExitStack() as stack:
-        found = await contenders(model, stack)
-        for number in range(ROUNDS + 1):
-            bandwidths.append(limit.bandwidth(THREADS))
-            ask = Ask(words(PROMPT, model.config["vocab_size"], rng), TOKENS if number else 4)
-            for each in found:
-                rate = (await each.answer(ask)).decode_rate
-                if number:
-                    rates.setdefault(each.name, []).append(rate)
-    gigabytes = statistics.median(bandwidths)
-    return gigabytes, [_result(model, each, statistics.median(rates[each.name]), gigabytes) for each in found]
+    for number in range(rounds + 1):
+        ask = Ask(words(PROMPT, model.config["vocab_size"], rng), tokens if number else 4)
+        for each in found:
+            turn = await each.take_turn(ask, reader)
+            if number:
+                each.turns.append(turn)
+                report.progress(f"{number}/{rounds} {each.name}: {turn.answer.decode_rate:.1f} tokens/s")
 
 
-def _result(model: Model, each: Contender, rate: float, gigabytes: float) -> dict[str, Any]:
-    read = model.matrix_weights * each.weight + (PROMPT + TOKENS / 2) * model.kv_numbers * each.kv
-    bound = gigabytes * 1e9 / read
-    return {"engine": each.name, "rate": rate, "limit": bound, "of_limit": rate / bound}
+def evaluate(each: Contender, model: Model, tokens: int, best: float) -> list[dict[str, Any]]:
+    """The engine's result; of ours also that of its executor alone."""
+    read = model.matrix_weights * each.weight + (PROMPT + tokens / 2) * model.kv_numbers * each.kv
+    results = [result(each.name, [turn.answer.decode_rate for turn in each.turns], each.turns, read, best)]
+    if each.steps is not None:
+        steps = read_steps(each.steps)
+        rates = [executed(steps, turn.answer) for turn in each.turns]
+        results.append(result(f"{each.name} executor", rates, each.turns, read, best))
+    return results
 
 
-def show(name: str, results: list[dict[str, Any]]) -> None:
-    int8, exact = results[0]["rate"], results[1]["rate"]
+def executed(steps: Sequence[Step], answer: Answer) -> float:
+    """Tokens a second after the first, if nothing took time but the executor."""
+    taken = [step.end - step.begin for step in steps if answer.times[0] < step.end <= answer.times[-1]]
+    if len(taken) != len(answer.times) - 1:
+        raise RuntimeError(f"{len(taken)} steps made {len(answer.times) - 1} tokens")
+    return len(taken) / sum(taken)
+
+
+def result(name: str, rates: list[float], turns: list[Turn], read: float, best: float) -> dict[str, Any]:
+    bounds = [statistics.median(turn.bursts) * 1e9 / read for turn in turns]
+    return {
+        "engine": name,
+        "rate": statistics.median(rates),
+        "limit": statistics.median(bounds),
+        "of_limit": statistics.median(rate / bound for rate, bound in zip(rates, bounds, strict=True)),
+        "of_best": statistics.median(rates) * read / (best * 1e9),
+    }
+
+
+def show(name: str, told: dict[str, Any]) -> None:
+    bursts = told["gigabytes_per_second"]
+    print(f"{THREADS} threads read {bursts['typical']:.1f} GB/s, at best {bursts['best']:.1f}")
+    print(f"prompt {PROMPT}, answer {told['tokens']}, {told['rounds']} rounds")
+    rates = {each["engine"]: each["rate"] for each in told["results"]}
     rows = [
-        (each["engine"], each["rate"], each["of_limit"], int8 / each["rate"], exact / each["rate"]) for each in results
+        (name, rate, each["of_limit"], each["of_best"], rates["ours int8"] / rate, rates["ours float32"] / rate)
+        for each in told["results"]
+        for name, rate in ((each["engine"], each["rate"]),)
     ]
-    report.table((name, "tokens/s", "of limit", "ours int8 / this", "ours float32 / this"), rows)
+    report.table((name, "tokens/s", "of limit", "of best", "ours int8 / this", "ours float32 / this"), rows)
 
 
-async def main(names: list[str]) -> None:
+async def main(names: list[str], rounds: int | None) -> None:
     for name in names:
-        gigabytes, results = await measure(name)
-        print(f"{THREADS} threads read {gigabytes:.1f} GB/s; prompt {PROMPT}, answer {TOKENS}, {ROUNDS} rounds")
-        show(name, results)
-        report.save(f"decode-{name}", {"gigabytes_per_second": gigabytes, "results": results})
+        usual, tokens = PLANS[name]
+        told = await measure(ensure_model(name), rounds or usual, tokens)
+        show(name, told)
+        report.save(f"decode-{name}", told)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="*", help="small, medium; default: both")
+    parser.add_argument("--rounds", type=int)
+    given = parser.parse_args()
     chosen = {"small": SMALL, "medium": MEDIUM}
-    asyncio.run(main([chosen[each] for each in sys.argv[1:]] or [SMALL, MEDIUM]))
+    asyncio.run(main([chosen[each] for each in given.models] or [SMALL, MEDIUM], given.rounds))

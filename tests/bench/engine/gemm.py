@@ -44,7 +44,7 @@ def main() -> None:
     for threads in arguments.threads:
         products = Products(library, threads)
         torch.set_num_threads(threads)
-        limit = bandwidth(threads)
+        limit = bandwidth(threads).best
         print(f"\n{library.variant.name}, {threads} threads: memory is read at {limit:.1f} GB/s")
         for name, shape in SHAPES.items():
             compare(products, name, shape, limit, arguments.seconds)

@@ -10,26 +10,21 @@ next is overhead. Greedy, and sampled with temperature, top-k and top-p.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
-import socket
 import statistics
 import sys
 import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 from bench.engine.models import MEDIUM, SMALL, Model, ensure_model
-from bench.engine.parts import report, timed_engine
+from bench.engine.parts import report
 from bench.engine.parts.load import Ask, words
-from bench.engine.parts.ours import GREEDY, open_ours
+from bench.engine.parts.ours import GREEDY
+from bench.engine.parts.timed import Step, open_timed, read_steps
 
-from parley_worker.config import Dtype, EngineConfig
-from parley_worker.engine.messages import write_config
-from parley_worker.engine.process import EngineProcess
+from parley_worker.config import Dtype
 from parley_worker.scheduler.request import Sampling
 
 THREADS, PROMPT, TOKENS, STEP_TOKENS = 2, 128, 64, 1024
@@ -37,36 +32,22 @@ BATCHES = (1, 8, 16, 64)
 SAMPLED = Sampling(temperature=0.8, top_k=50, top_p=0.95, repetition_penalty=1.0, seed=1)
 
 
-class TimedProcess(EngineProcess):
-    """Starts the engine that keeps time."""
-
-    @classmethod
-    async def spawn(cls, config: EngineConfig) -> EngineProcess:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = (timed_engine.__file__, str(theirs.fileno()), str(os.getpid()), write_config(config))
-            process = await asyncio.create_subprocess_exec(sys.executable, *command, pass_fds=[theirs.fileno()])
-        return cls(process, *await asyncio.open_unix_connection(sock=ours))
-
-
 async def run(model: Model, batch: int, sampling: Sampling) -> dict[str, float]:
     rng = random.Random(batch)
     asks = [Ask(words(PROMPT, model.config["vocab_size"], rng), TOKENS) for _ in range(batch)]
     with tempfile.TemporaryDirectory() as folder:
         steps = Path(folder) / "steps"
-        timed = patch("parley_worker.engine.client.EngineProcess", TimedProcess)
-        with timed, patch.dict(os.environ, {timed_engine.STEPS_FILE: str(steps)}):
-            settings = {"threads": THREADS, "capacity": batch, "step_tokens": STEP_TOKENS}
-            async with open_ours(model.folder, Dtype.INT8, **settings) as ours:
-                await asyncio.gather(*(ours.answer(ask, sampling) for ask in asks))
-        return account(json.loads(steps.read_text()), batch)
+        settings = {"threads": THREADS, "capacity": batch, "step_tokens": STEP_TOKENS}
+        async with open_timed(model.folder, Dtype.INT8, steps, **settings) as ours:
+            await asyncio.gather(*(ours.answer(ask, sampling) for ask in asks))
+        return account(read_steps(steps), batch)
 
 
-def account(steps: list[tuple[int, int, float, float]], batch: int) -> dict[str, float]:
+def account(steps: list[Step], batch: int) -> dict[str, float]:
     """Of neighbouring steps that both decode `batch` sequences: seconds of a step, of its overhead, and the share."""
     pairs = [(one, other) for one, other in pairwise(steps) if one[:2] == other[:2] == [batch, batch]]
-    whole = [other[2] - one[2] for one, other in pairs]
-    outside = [other[2] - one[3] for one, other in pairs]
+    whole = [other.begin - one.begin for one, other in pairs]
+    outside = [other.begin - one.end for one, other in pairs]
     return {
         "rate": batch / statistics.median(whole),
         "step": statistics.median(whole),

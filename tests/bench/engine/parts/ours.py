@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,9 @@ class Ours:
 
     def __init__(self, client: EngineClient) -> None:
         self.client = client
-        self._numbers = count()
 
     async def answer(self, ask: Ask, sampling: Sampling = GREEDY) -> Answer:
-        request = Request(str(next(self._numbers)), ask.prompt, 0, ask.tokens, frozenset(), sampling)
+        request = Request(ask.prompt, 0, ask.tokens, frozenset(), sampling)
         began = time.perf_counter()
         times: list[float] = []
         ids: list[int | None] = []

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,17 @@ def machine() -> dict[str, Any]:
         "commit": subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def progress(text: str) -> None:
+    """One line of how far a bench has come, with the seconds since it was started."""
+    print(f"[{time.clock_gettime(time.CLOCK_BOOTTIME) - started():4.0f} s] {text}", flush=True)
+
+
+def started() -> float:
+    """When this process was started, in seconds since the machine was."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
