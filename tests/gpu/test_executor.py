@@ -44,7 +44,7 @@ def answer(folder: Path, sampling: Sampling, *, lookahead: bool, graphs: bool = 
     answers: dict[str, list[int]] = {}
     for index in range(12):
         prompt = make_tokens(5 + 9 * index, seed=index)
-        scheduler.add(Request(str(index), prompt, 0, 10 + index, frozenset(), sampling))
+        scheduler.add(Request(prompt, 0, 10 + index, frozenset(), sampling, id=str(index)))
         answers[str(index)] = []
     for output in drive(scheduler, runner, lookahead=lookahead):
         assert output.token_id is not None, output.error

@@ -59,7 +59,6 @@ async def client(wide_checkpoint: Path) -> AsyncIterator[EngineClient]:
 
 @pytest.fixture(scope="module")
 def backend(client: EngineClient, wide_checkpoint: Path) -> TorchBackend:
-    """One for the client: it is the backend that numbers the requests."""
     return TorchBackend(Checkpoint.read(EngineConfig(wide_checkpoint)), client, "wide")
 
 
@@ -236,7 +235,7 @@ async def test_scores_that_are_not_finite_are_an_error_of_the_job(new_checkpoint
 
 async def test_a_request_that_can_never_fit_is_refused_alone(backend: TorchBackend, client: EngineClient) -> None:
     sampling = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
-    unfit = Request("unfit", (1,) * client.window, 0, 1, frozenset(), sampling)
+    unfit = Request((1,) * client.window, 0, 1, frozenset(), sampling)
     async with aclosing(backend.generate(LONG)) as answer:
         await anext(answer)
         pid = client.pid

@@ -46,7 +46,7 @@ def make_requests(count: int, sampling: Sampling = GREEDY) -> list[Request]:
     rng = random.Random(7)
     lengths = [(rng.choice([1, 2, 9, 33, 80]), rng.choice([1, 5, 30, 60])) for _ in range(count)]
     return [
-        Request(str(index), tuple(rng.randrange(280) for _ in range(prompt)), 0, answer, frozenset(), sampling)
+        Request(tuple(rng.randrange(280) for _ in range(prompt)), 0, answer, frozenset(), sampling, id=str(index))
         for index, (prompt, answer) in enumerate(lengths)
     ]
 
@@ -78,19 +78,19 @@ def test_repetition_penalty_counts_the_prompt_as_generate_does(checkpoint: Path,
 def test_an_end_token_ends_the_answer_and_is_its_last_token(checkpoint: Path, drive: Any, oracle: Any) -> None:
     prompt = (5, 6, 7)
     end = oracle.answer(prompt, 20)[10]
-    answers = drive(checkpoint, {0: [Request("0", prompt, 0, 20, frozenset({end}), GREEDY)]})
+    answers = drive(checkpoint, {0: [Request(prompt, 0, 20, frozenset({end}), GREEDY, id="0")]})
     assert answers["0"] == (oracle.answer(prompt, 20, eos=end), FinishReason.STOP)
 
 
 def test_the_window_ends_an_answer(checkpoint: Path, drive: Any, oracle: Any) -> None:
     prompt = tuple(range(1, 151))
-    answers = drive(checkpoint, {0: [Request("0", prompt, 0, 1000, frozenset(), GREEDY)]})
+    answers = drive(checkpoint, {0: [Request(prompt, 0, 1000, frozenset(), GREEDY, id="0")]})
     assert answers["0"] == (oracle.answer(prompt, 10), FinishReason.LENGTH)
 
 
 def test_an_answer_goes_on_where_an_earlier_attempt_stopped(checkpoint: Path, drive: Any, oracle: Any) -> None:
     prompt, expected = (5, 6, 7), oracle.answer((5, 6, 7), 24)
-    resumed = Request("0", prompt + tuple(expected[:9]), 9, 24, frozenset(), GREEDY)
+    resumed = Request(prompt + tuple(expected[:9]), 9, 24, frozenset(), GREEDY, id="0")
     assert drive(checkpoint, {0: [resumed]})["0"] == (expected[9:], FinishReason.LENGTH)
 
 
@@ -102,11 +102,11 @@ def test_scores_that_are_not_finite_fail_their_request_alone(
     folder = new_checkpoint()
     bad_token = 299
     poison(folder, bad_token)
-    long = Request("long", tuple(range(80)), 0, 40, frozenset(), GREEDY)
-    short = Request("short", (3, 4), 0, 20, frozenset(), GREEDY)
+    long = Request(tuple(range(80)), 0, 40, frozenset(), GREEDY, id="long")
+    short = Request((3, 4), 0, 20, frozenset(), GREEDY, id="short")
     oracle = new_oracle(folder)
     expected = {request.id: oracle.answer(request.token_ids, request.max_tokens) for request in (long, short)}
-    bad = Request("bad", (1, 2, bad_token, *range(30)), 0, 30, frozenset(), GREEDY)
+    bad = Request((1, 2, bad_token, *range(30)), 0, 30, frozenset(), GREEDY, id="bad")
     first = [bad, long] if poisoned_at == 0 else [long, bad]
     answers = drive(folder, {0: first, 1: [short]}, capacity=2, budget=40, blocks=11)
     assert answers.pop("bad") == ([], None)

@@ -40,7 +40,7 @@ def test_a_sharded_checkpoint_is_the_same_model(edit: Any, checkpoint: Path, fol
         save_file({name: weights[name] for name in held}, folder / file)
     weight_map = {name: file for file, held in shards.items() for name in held}
     edit(folder, "model.safetensors.index.json", weight_map=weight_map)
-    request = Request("0", (1, 2, 3), 0, 20, frozenset(), Sampling(0.0, 0, 1.0, 1.0, 0))
+    request = Request((1, 2, 3), 0, 20, frozenset(), Sampling(0.0, 0, 1.0, 1.0, 0), id="0")
     assert drive(folder, {0: [request]}) == drive(checkpoint, {0: [request]})
     save_file({name: weights[name] for name in names[3::2]}, folder / "two.safetensors")
     with pytest.raises(CheckpointError, match=rf"two\.safetensors: {names[1]} is missing"):

@@ -27,7 +27,7 @@ def make_requests(count: int = 6) -> list[Request]:
     rng = random.Random(11)
     lengths = [(100, 60), *((rng.choice([1, 7, 33, 80]), rng.choice([1, 20, 60])) for _ in range(count - 1))]
     return [
-        Request(str(index), tuple(rng.randrange(280) for _ in range(prompt)), 0, answer, frozenset(), GREEDY)
+        Request(tuple(rng.randrange(280) for _ in range(prompt)), 0, answer, frozenset(), GREEDY, id=str(index))
         for index, (prompt, answer) in enumerate(lengths)
     ]
 
@@ -103,7 +103,7 @@ def test_an_answer_in_dynamic_rope_goes_on_where_an_earlier_attempt_stopped(
     folder = new_checkpoint(rope_parameters=parameters, max_position_embeddings=40)
     prompt = make_requests()[0].token_ids[:50]
     expected = new_oracle(folder).answer(prompt, 60)
-    resumed = Request("0", prompt + tuple(expected[:30]), 30, 60, frozenset(), GREEDY)
+    resumed = Request(prompt + tuple(expected[:30]), 30, 60, frozenset(), GREEDY, id="0")
     assert drive(folder, {0: [resumed]}, budget=7)["0"] == (expected[30:], FinishReason.LENGTH)
 
 
@@ -115,11 +115,11 @@ def test_what_slid_out_of_the_window_never_reaches_the_blocks_next_sequence(
     folder = new_checkpoint(architecture="mistral", sliding_window=8)
     bad_token = 299
     poison(folder, bad_token)
-    long = Request("long", tuple(range(90)), 0, 60, frozenset(), GREEDY)
-    short = Request("short", (3, 4), 0, 20, frozenset(), GREEDY)
+    long = Request(tuple(range(90)), 0, 60, frozenset(), GREEDY, id="long")
+    short = Request((3, 4), 0, 20, frozenset(), GREEDY, id="short")
     oracle = new_oracle(folder)
     expected = {request.id: oracle.answer(request.token_ids, request.max_tokens) for request in (long, short)}
-    bad = Request("bad", (1, 2, bad_token, *range(60)), 0, 3, frozenset(), GREEDY)
+    bad = Request((1, 2, bad_token, *range(60)), 0, 3, frozenset(), GREEDY, id="bad")
     first = [bad, long] if poisoned_at == 0 else [long, bad]
     answers = drive(folder, {0: first, 1: [short]}, capacity=2, budget=8, blocks=14)
     assert len(answers.pop("bad")[0]) == 3

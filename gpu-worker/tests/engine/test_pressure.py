@@ -38,7 +38,7 @@ def conversations(sampling: Sampling) -> list[Request]:
     prompts = [shared + make_tokens(size, size) for size in (1, 9, 24)]
     prompts += [make_tokens(90, seed=5), make_tokens(3, seed=6)]
     return [
-        Request(f"{index}", prompt, 0, answer, frozenset(), replace(sampling, seed=index))
+        Request(prompt, 0, answer, frozenset(), replace(sampling, seed=index), id=f"{index}")
         for index, (prompt, answer) in enumerate(zip(prompts, (50, 40, 30, 70, 60), strict=True))
     ]
 
@@ -96,7 +96,7 @@ def test_an_answer_goes_on_where_an_earlier_attempt_stopped(
     """Beside others, and in chunks; another engine had streamed the beginning."""
     folder = new_checkpoint(**CASES[case])
     prompt = make_tokens(50, seed=8)
-    request = Request("0", prompt, 0, 30, frozenset(), replace(sampling, seed=5))
+    request = Request(prompt, 0, 30, frozenset(), replace(sampling, seed=5), id="0")
     expected = drive(folder, {0: [request]})["0"]
     resumed = replace(request, token_ids=prompt + tuple(expected[0][:answered]), answered=answered)
     others = [replace(other, id=f"other {other.id}") for other in conversations(sampling)]

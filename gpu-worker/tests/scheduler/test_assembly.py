@@ -12,7 +12,7 @@ from parley_worker.testing.sampling import GREEDY
 
 
 def request(name: str, tokens: range, answered: int = 0) -> Request:
-    return Request(name, tuple(tokens), answered, 9, frozenset(), GREEDY)
+    return Request(tuple(tokens), answered, 9, frozenset(), GREEDY, id=name)
 
 
 class Guesses:
@@ -30,7 +30,7 @@ class Guesses:
 def mixed_batch() -> Batch:
     """Two that decode, one of them with drafts, a prompt that is cut and one that an earlier attempt answered."""
     scheduler = Scheduler(16, 4, 64, step_tokens=40, proposer=Guesses())
-    scheduler.add(Request("ends", (5, 6), 0, 2, frozenset(), GREEDY))
+    scheduler.add(Request((5, 6), 0, 2, frozenset(), GREEDY, id="ends"))
     scheduler.add(request("drafts", range(10, 28)))
     step = scheduler.schedule(0.0)
     scheduler.update(step, [Drawn(50), Drawn(51)])

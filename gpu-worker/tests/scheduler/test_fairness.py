@@ -21,7 +21,7 @@ _numbers = count()
 
 def waiting(user: str, cost: int) -> Sequence:
     number = next(_numbers)
-    return Sequence(Request(f"{user}{number}", (1,) * cost, 0, 8, frozenset(), GREEDY, user), number, cost + 8)
+    return Sequence(Request((1,) * cost, 0, 8, frozenset(), GREEDY, user, id=f"{user}{number}"), number, cost + 8)
 
 
 def cost(sequence: Sequence) -> int:

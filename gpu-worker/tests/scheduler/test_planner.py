@@ -14,7 +14,7 @@ def test_who_is_preempted_before_his_turn_is_not_in_the_step() -> None:
     cache = PagedCache(1, 2, 64, share=True)
     residents = Residents(cache, 2, 16)
     for arrival in range(2):
-        request = Request(str(arrival), (1,), 0, 5, frozenset(), Sampling(0.0, 0, 1.0, 1.0, 0))
+        request = Request((1,), 0, 5, frozenset(), Sampling(0.0, 0, 1.0, 1.0, 0), id=str(arrival))
         sequence = Sequence(request, arrival, limit=6)
         cache.enter(sequence)
         residents.running.append(sequence)

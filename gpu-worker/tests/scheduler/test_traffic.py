@@ -35,7 +35,7 @@ def requests_of(random: Random, count: int) -> list[Request]:
         own = tuple(random.randrange(VOCABULARY) for _ in range(random.randrange(4)))
         sampling = Sampling(1.0, 0, 1.0, random.choice([1.0, 1.0, 1.5]), seed=number % 3)
         user, length = random.choice("abc"), random.randrange(1, 50)
-        made.append(Request(str(number), prefix + own, 0, length, frozenset(), sampling, user))
+        made.append(Request(prefix + own, 0, length, frozenset(), sampling, user, id=str(number)))
     return made
 
 
@@ -81,7 +81,7 @@ def test_users_get_equal_shares_whatever_they_ask_for() -> None:
         for user, (prompt, length) in kinds.items():
             while waiting[user] < 4:
                 sampling = Sampling(0.0, 0, 1.0, 1.0, 0)
-                scheduler.add(Request(f"{user}:{made}", (1,) * prompt, 0, length, frozenset(), sampling, user))
+                scheduler.add(Request((1,) * prompt, 0, length, frozenset(), sampling, user, id=f"{user}:{made}"))
                 made, waiting[user] = made + 1, waiting[user] + 1
         step = scheduler.schedule(0.0)
         for segment in step.segments:

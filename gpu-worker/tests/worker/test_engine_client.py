@@ -22,8 +22,9 @@ from parley_worker.engine.errors import DeadlinePassed, EngineDied, NonFiniteSco
 from parley_worker.engine.inbox import Inbox
 from parley_worker.engine.messages import Ran
 from parley_worker.engine.process import EngineProcess
-from parley_worker.scheduler.request import Fault, Output, Request, Sampling
+from parley_worker.scheduler.request import Fault, Output, Request
 from parley_worker.settings import BUNDLED_MODEL
+from parley_worker.testing.sampling import GREEDY
 
 ENGINE = """
 import socket, sys
@@ -34,26 +35,28 @@ from parley_worker.scheduler.request import Fault, Output
 
 channel = Channel(socket.socket(fileno=int(sys.argv[1])))
 channel.send(Ready(4, 100))
-watcher = None
+users, watcher = {}, None
 while True:
     for command in channel.receive(wait=True):
+        if isinstance(command, Add):
+            users[command.request.id] = command.request.user
         match command:
-            case Add(request) if request.id == "watcher":
+            case Add(request) if request.user == "watcher":
                 watcher = request.id
-            case Add(request) if request.id == "hangs":
+            case Add(request) if request.user == "hangs":
                 channel.send(Ran([Output(request.id, 1)], 0.25))
-            case Add(request) if request.id == "unheard":
+            case Add(request) if request.user == "unheard":
                 pass
-            case Add(request) if request.id == "babbles":
+            case Add(request) if request.user == "babbles":
                 channel._socket.sendall((1).to_bytes(4, "big") + b"?")
-            case Add(request) if request.id == "answer":
+            case Add(request) if request.user == "answer":
                 channel.send(Ran([Output(request.id, 1, cached_tokens=16), Output(request.id, 2)], 0.25))
                 channel.send(Ran([Output("other", 9), Output(request.id, 3, FinishReason.STOP)], 0.25))
             case Add(request):
                 fault = Fault.DEADLINE if request.deadline == 12.5 and request.user == "sarah" else Fault.NOT_FINITE
                 channel.send(Ran([Output(request.id, 1), Output(request.id, None, error=fault)], 0.25))
             case Abort(id):
-                channel.send(Ran([Output(watcher, len(id), FinishReason.STOP)], 0.25))
+                channel.send(Ran([Output(watcher, len(users[id]), FinishReason.STOP)], 0.25))
             case _:
                 sys.exit()
 """
@@ -95,9 +98,9 @@ async def client(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield client
 
 
-def request(name: str, user: str = "", deadline: float | None = None) -> Request:
-    sampling = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
-    return Request(name, (5,), 0, 10, frozenset(), sampling, user, deadline)
+def request(user: str, deadline: float | None = None) -> Request:
+    """What it is answered is up to its user."""
+    return Request((5,), 0, 10, frozenset(), GREEDY, user, deadline)
 
 
 async def collect(client: EngineClient, asked: Request) -> list[Output]:
@@ -113,10 +116,18 @@ async def test_tokens_come_in_order_to_whom_they_belong(client: EngineClient, wa
     assert [(len(step.outputs), step.seconds) for step in watch.steps] == [(2, 0.25), (2, 0.25)]
 
 
+async def test_those_who_ask_the_same_get_their_own_answers(client: EngineClient) -> None:
+    async with asyncio.timeout(20), aclosing(client.generate(request("answer"))) as first:
+        begun = await anext(first)
+        answers = await asyncio.gather(*(collect(client, request("answer")) for _ in range(3)))
+        rest = [output for outputs in [begun, *[outputs async for outputs in first]] for output in outputs]
+    assert [[output.token_id for output in answer] for answer in (rest, *answers)] == [[1, 2, 3]] * 4
+
+
 async def test_what_came_while_nobody_read_comes_at_once(client: EngineClient) -> None:
     async with aclosing(client.generate(request("answer"))) as answer:
         first = await anext(answer)
-        await asyncio.gather(collect(client, request("fault-1")), return_exceptions=True)  # the engine is past it
+        await asyncio.gather(collect(client, request("fault")), return_exceptions=True)  # the engine is past it
         assert len(first) >= 2
         assert len(first) == 3 or [output.token_id for output in await anext(answer)] == [3]
 
@@ -125,7 +136,7 @@ async def test_what_came_while_nobody_read_comes_at_once(client: EngineClient) -
     ("asked", "error", "fault"),
     [
         (request("fault"), NonFiniteScores, Fault.NOT_FINITE),
-        (request("fault", "sarah", 12.5), DeadlinePassed, Fault.DEADLINE),
+        (request("sarah", 12.5), DeadlinePassed, Fault.DEADLINE),
     ],
 )
 async def test_a_fault_comes_after_the_tokens_before_it(

@@ -29,8 +29,8 @@ from parley_worker.scheduler.stats import StepStats
 
 SAMPLING = Sampling(0.5, 40, 0.9, 1.1, 2**63 - 1, min_p=0.05, presence_penalty=1.5, frequency_penalty=-2.0, logprobs=3)
 COMMANDS: list[Command] = [
-    Add(Request("7", (1, 2, 150_000), 1, 2, frozenset({5, 9}), SAMPLING, user="sarah", deadline=12.25)),
-    Add(Request("8", (1,), 0, 2, frozenset(), SAMPLING)),
+    Add(Request((1, 2, 150_000), 1, 2, frozenset({5, 9}), SAMPLING, user="sarah", deadline=12.25, id="7")),
+    Add(Request((1,), 0, 2, frozenset(), SAMPLING, id="8")),
     Abort("7"),
     Stop(),
 ]

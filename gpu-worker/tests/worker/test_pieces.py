@@ -24,7 +24,7 @@ class Letters:
 
 
 def pieces(*, stop: tuple[str, ...] = (), answered: int = 0, pending: str = "") -> Pieces:
-    request = Request("1", tuple(range(10 + answered)), answered, 50, frozenset({EOS}), GREEDY)
+    request = Request(tuple(range(10 + answered)), answered, 50, frozenset({EOS}), GREEDY)
     return Pieces(request, AnswerText(Letters(), stop), pending)
 
 

@@ -20,7 +20,6 @@ import sys
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 from bench.engine.models import MEDIUM, ensure_model
@@ -45,7 +44,6 @@ class Mix:
     """Requests of all shapes, from one seed."""
 
     rng: random.Random = field(default_factory=lambda: random.Random(0))
-    numbers: count[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self._prefixes = [self._ids(self.rng.randint(16, 120)) for _ in range(8)]
@@ -54,7 +52,6 @@ class Mix:
         prefix = self.rng.choice(self._prefixes) if self.rng.random() < 0.5 else ()
         deadline = time.monotonic() + self.rng.uniform(0.0, 0.2) if self.rng.random() < 0.05 else None
         return Request(
-            str(next(self.numbers)),
             prefix + self._ids(self.rng.randint(1, 130)),
             0,
             self.rng.randint(1, 40),

@@ -66,7 +66,7 @@ def time_ours(model: Any, prompts: list[list[int]], outputs: list[int]) -> float
     for _ in range(2):  # the first compiles what prompts need
         scheduler = Scheduler(blocks, STREAMS, WINDOW, STEP_TOKENS, lookahead=True, share=False)
         for index, (prompt, count) in enumerate(zip(prompts, outputs, strict=True)):
-            scheduler.add(Request(str(index), tuple(prompt), 0, count, frozenset(), sampling))
+            scheduler.add(Request(tuple(prompt), 0, count, frozenset(), sampling, id=str(index)))
         began = time.perf_counter()
         made = sum(output.token_id is not None for output in drive(scheduler, CudaRunner(executor), lookahead=True))
         taken = time.perf_counter() - began

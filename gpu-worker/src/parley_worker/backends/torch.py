@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 
 from parley_kit.errors import BadInput, DeadlineExceeded, Internal, Unavailable
 from parley_worker.backends.parameters import check_params
@@ -51,7 +50,6 @@ class TorchBackend:
 
     def __init__(self, checkpoint: Checkpoint, client: EngineClient, name: str) -> None:
         self._checkpoint, self._client = checkpoint, client
-        self._numbers = count()
         self.model = ModelInfo(name, client.window, client.capacity)
 
     @property
@@ -153,7 +151,6 @@ class TorchBackend:
     def _request(self, prompt: tuple[int, ...], params: SamplingParams, resume: Prefix) -> Request:
         defaults, window = self._checkpoint.defaults, self.model.context_length
         return Request(
-            id=str(next(self._numbers)),
             token_ids=prompt + resume.token_ids,
             answered=len(resume.token_ids),
             max_tokens=min(params.max_tokens or defaults.max_tokens or window, window),

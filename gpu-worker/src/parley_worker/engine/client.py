@@ -6,6 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import suppress
+from dataclasses import replace
+from itertools import count
 from types import TracebackType
 from typing import Protocol
 
@@ -53,6 +55,7 @@ class EngineClient:
         self._config, self._observer, self._restart_delay = config, observer, restart_delay
         self._longest_silence = longest_silence
         self._inboxes: dict[str, Inbox] = {}
+        self._numbers = count()
         self._engine: EngineProcess | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._running = asyncio.Event()
@@ -100,12 +103,14 @@ class EngineClient:
     async def generate(self, request: Request) -> AsyncGenerator[list[Output]]:
         """The tokens of a request as they come, some at a time; the last one has the finish reason.
 
-        `request.id` must be unique. Raises EngineDied, or the RequestError that ended it. Closing the iterator aborts
-        the request. There is no timeout here: the caller has the deadline of the answer.
+        Its id is the client's to give, so that whoever asks gets nobody else's tokens. Raises EngineDied, or the
+        RequestError that ended it. Closing the iterator aborts the request. There is no timeout here: the caller has
+        the deadline of the answer.
         """
         engine = self._engine
         if not self.ready or engine is None:
             raise EngineDied("the engine is starting")
+        request = replace(request, id=str(next(self._numbers)))
         engine.send(Add(request))
         inbox = self._inboxes[request.id] = Inbox()
         over = False

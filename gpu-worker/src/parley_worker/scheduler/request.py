@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from parley_worker.core import FinishReason
 
@@ -41,9 +43,9 @@ class Request:
 
     max_tokens counts the answer with what was answered before. stop_ids end the answer and are its last token.
     user: whose turn it is, where requests wait; requests without one share a turn. deadline: of time.monotonic().
+    id: what its scheduler calls it, whose other requests have others. To an engine its client gives it.
     """
 
-    id: str
     token_ids: tuple[int, ...]
     answered: int
     max_tokens: int
@@ -51,10 +53,10 @@ class Request:
     sampling: Sampling
     user: str = ""
     deadline: float | None = None
+    id: str = field(default="", kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
+class Drawn(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A token, and on request its log-probability with the best tokens' own, best first."""
 
     token_id: int
@@ -62,11 +64,10 @@ class Drawn:
     best: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One token of a request; with an `error` instead of a token the request is over too.
 
-    cached_tokens: how many of its tokens were found in the cache when its computation began.
+    drawn: the token again, where its log-probability was asked for. cached_tokens: how many of its tokens were found in the cache when its computation began.
     """
 
     id: str

@@ -26,7 +26,7 @@ def request(
 ) -> Request:
     """A request that `STOP` ends. An int stands for so many tokens that no name with another first letter has."""
     tokens = (10_000 + ord(name[0]),) * prompt if isinstance(prompt, int) else prompt
-    return Request(name, tokens, answered, max_tokens, frozenset({STOP}), sampling, user, deadline)
+    return Request(tokens, answered, max_tokens, frozenset({STOP}), sampling, user, deadline, id=name)
 
 
 def shape(step: Step) -> dict[str, int]:

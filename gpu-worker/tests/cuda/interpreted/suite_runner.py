@@ -23,9 +23,9 @@ BLOCKS, WINDOW = 16, 64
 SAMPLED = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=7)
 PENALIZED = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.5, seed=0)
 REQUESTS = [
-    Request("greedy", make_tokens(18, seed=1), 0, 5, frozenset(), GREEDY),
-    Request("sampled", make_tokens(3, seed=2), 0, 3, frozenset(), SAMPLED),
-    Request("penalized", make_tokens(4, seed=3), 0, 3, frozenset(), PENALIZED),
+    Request(make_tokens(18, seed=1), 0, 5, frozenset(), GREEDY, id="greedy"),
+    Request(make_tokens(3, seed=2), 0, 3, frozenset(), SAMPLED, id="sampled"),
+    Request(make_tokens(4, seed=3), 0, 3, frozenset(), PENALIZED, id="penalized"),
 ]
 
 

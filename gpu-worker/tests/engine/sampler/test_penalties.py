@@ -46,7 +46,7 @@ def test_extreme_penalties_make_no_score_infinite(value: float) -> None:
 
 def test_a_resumed_answer_is_penalized_as_the_one_before() -> None:
     sampling = replace(PENALTIES, seed=9, presence_penalty=2.0, frequency_penalty=2.0)
-    running = Request("r", tuple(HISTORY[:4]), 0, 100, frozenset(), sampling)
+    running = Request(tuple(HISTORY[:4]), 0, 100, frozenset(), sampling, id="r")
     resumed = replace(running, token_ids=tuple(HISTORY), answered=4)
     draws = [next_draw(running, HISTORY[4:]), next_draw(resumed, [])]
     scores = torch.randn(1, 30, generator=torch.Generator().manual_seed(5)).repeat(2, 1)
