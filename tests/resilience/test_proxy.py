@@ -10,6 +10,7 @@ import pytest
 from chaos.proxy import Proxy, open_proxy
 
 SHORT = 0.2
+DELAY = 1.0
 LONG = 5.0
 
 
@@ -74,16 +75,16 @@ async def test_in_fair_weather_every_byte_and_the_end_come_through(line: Line) -
 
 
 async def test_a_delay_is_felt_both_ways_and_heals(proxy: Proxy, line: Line) -> None:
-    proxy.delay(SHORT)
+    proxy.delay(DELAY)
     started = time.monotonic()
     await line.send(b"ping")
     assert await line.receive(4) == b"ping"
-    assert time.monotonic() - started >= 2 * SHORT
+    assert time.monotonic() - started >= 2 * DELAY
     proxy.heal()
     started = time.monotonic()
     await line.send(b"ping")
     await line.receive(4)
-    assert time.monotonic() - started < SHORT
+    assert time.monotonic() - started < 2 * DELAY
 
 
 async def test_a_throttle_sets_the_pace(proxy: Proxy, line: Line) -> None:

@@ -14,18 +14,18 @@ import pytest
 from redis.asyncio import Redis
 
 from parley_kit.errors import BadInput, Unavailable
-from parley_live import Delta, End, Fenced, Rate
+from parley_live import Delta, End, Entry, Fenced, Rate
 from parley_live.redis import RedisLive, RedisSettings, open_redis
 from parley_live.redis.commands import away
 from parley_live.testing.contract import LiveContract
 from parley_live.testing.harness import Advance, deltas, values
-from parley_live.testing.servers import PATIENCE, Open, RedisServer
+from parley_live.testing.servers import PATIENCE, Open, RedisServer, until_waiting
 
 
 class TestRedisLive(LiveContract):
-    retention: ClassVar[float] = 1.5
-    lifetime: ClassVar[float] = 1.5
-    window: ClassVar[float] = 1.5
+    retention: ClassVar[float] = 2.5
+    lifetime: ClassVar[float] = 2.5
+    window: ClassVar[float] = 2.5
 
     @pytest.fixture
     async def live(self, redis_url: str) -> AsyncIterator[RedisLive]:
@@ -106,7 +106,7 @@ async def test_streams_that_nobody_reads_any_more_are_left(
 async def test_a_push_that_is_not_ours_harms_nobody(server: RedisServer, open_live: Open) -> None:
     async with open_live(server.url) as live, live.listen() as listener, server.client() as client:
         waiting = asyncio.create_task(live.read("g", None, 30))
-        await asyncio.sleep(0.1)
+        await until_waiting(live, "g")
         before = await connected(client)
         for nonsense in (b"", b"\xff\xfe", b"1-1", b"1-1\n{", b"1-1\n[1]", b"1-1\n7"):
             await client.publish("gen:{g}", nonsense)
@@ -199,21 +199,23 @@ async def start_writer(url: str, attempt: int) -> tuple[asyncio.subprocess.Proce
 async def test_processes_that_take_over_from_each_other(server: RedisServer, open_live: Open) -> None:
     """Each writes as fast as it can; whoever was fenced has not written one delta after it."""
     writers = await asyncio.gather(*(start_writer(server.url, attempt) for attempt in (1, 2)))
-    for writer, said in writers:
-        assert writer.stdin is not None
-        writer.stdin.write(b"go\n")
-        assert await said.readline() == b"fenced\n"
-        await asyncio.sleep(0.1)
+    entries: list[Entry] = []
+
+    async def read_on(live: RedisLive) -> None:
+        entries.extend(await live.read("g", entries[-1].position if entries else None, PATIENCE))
+
     async with open_live(server.url) as live:
+        for attempt, (writer, said) in enumerate(writers, 1):
+            assert writer.stdin is not None
+            writer.stdin.write(b"go\n")
+            assert await said.readline() == b"fenced\n"
+            while not any(isinstance(value, Delta) and value.attempt == attempt for value in values(entries)):
+                await read_on(live)
         await live.end("g")
         assert [await writer.wait() for writer, _ in writers] == [0, 0]
-        entries: list[Delta | End] = []
-        position = None
-        while not entries or not isinstance(entries[-1], End):
-            read = await live.read("g", position, 5)
-            position = read[-1].position
-            entries += values(read)
-    written = [entry for entry in entries if isinstance(entry, Delta)]
+        while not isinstance(entries[-1].value, End):
+            await read_on(live)
+    written = [value for value in values(entries) if isinstance(value, Delta)]
     assert [delta.offset for delta in written] == list(range(len(written)))
     attempts = [delta.attempt for delta in written]
     assert attempts == sorted(attempts)

@@ -265,7 +265,8 @@ async def test_a_hot_state_that_was_lost_is_made_good_within_seconds(
     async with asyncio.timeout(5):
         while not await live.is_revoked(family.id):
             await asyncio.sleep(0.001)
-            clock.advance(0.1)
+            if clock._sleepers:  # no time passes while it is at work
+                clock.advance(0.1)
     assert clock.monotonic() < upkeep.PERIOD_SECONDS / 2
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

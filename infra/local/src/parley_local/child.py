@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from parley_local.program import NotReady, Server
@@ -50,6 +51,8 @@ class ServerProcess:
     def start(self) -> None:
         """Start it on its folder, as it was left, and wait until a client is answered."""
         program = self.server.prepare()
+        # Found before the fork: in the child of a process with threads, looking up what a library has may never end.
+        die_with_parent = partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGKILL)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [program.command[0], *self._java_options, *program.command[1:]],
@@ -59,7 +62,7 @@ class ServerProcess:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C is for the tests, which then end it
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         self.wait_until_ready()
 
@@ -125,7 +128,3 @@ def run_server(server: Server, log: Path) -> Iterator[ServerProcess]:
         yield process
     finally:
         process.kill()
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

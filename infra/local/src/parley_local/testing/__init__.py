@@ -1,4 +1,4 @@
-"""Real servers for tests: a pytest plugin with one fixture a server, started when first asked for.
+"""What all tests share: a pytest plugin with one fixture a real server, started when first asked for.
 
 PARLEY_TEST_KAFKA, _REDIS, _MONGO and _CASSANDRA name servers that run already; then none is started. Tests share a
 server for the session and keep apart by their own topics, keys, databases and keyspaces. A test that kills servers
@@ -13,21 +13,35 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from parley_local import servers
-from parley_local.child import ServerProcess, run_server
+from parley_local.child import START_SECONDS, ServerProcess, run_server
 from parley_local.ports import Ports
 from parley_local.program import PortOf, Server
 
 __all__ = ["ServerProcess", "cassandra", "kafka", "mongo_url", "redis_url", "run_server"]
 
 LOOPBACK = "127.0.0.1,localhost,::1"
+SERVERS = {"kafka", "redis_url", "mongo_url", "cassandra"}
+TEST_SECONDS = 60.0
 
 
 def pytest_configure() -> None:
-    """Clients of the tests talk to this machine alone: no proxy of the environment is asked for it."""
+    """Clients of the tests talk to this machine alone: no proxy of the environment is asked for it. And an example
+    of a property may take its time, as any test: on a busy machine 200 ms are nothing."""
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
     given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     os.environ["no_proxy"] = f"{given},{LOOPBACK}" if given else LOOPBACK
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test asks for a server first waits for its start, which is given time of its own."""
+    for item in items:
+        asked = isinstance(item, pytest.Function) and SERVERS & set(item.fixturenames)
+        if asked and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(START_SECONDS + TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -35,16 +35,19 @@ class CancelsContract(LiveHarness):
 
     async def test_leaving_ends_the_listening(self, live: Live) -> None:
         """Whoever still waits when the context is left comes to the end of the iteration."""
-        async with live.listen() as listener:
-            waiting = asyncio.create_task(self._all(listener))
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        async with live.listen() as listener, asyncio.timeout(self.patience):
+            waiting = asyncio.create_task(self._all(listener, heard))
             await live.cancel("a")
-            await asyncio.sleep(self.quiet)
+            assert await heard.get() == "a"
         async with asyncio.timeout(self.patience):
-            assert await waiting == ["a"]
+            await waiting
+        assert heard.empty()
 
     async def _next(self, listener: AsyncIterator[str]) -> str:
         async with asyncio.timeout(self.patience):
             return await anext(listener)
 
-    async def _all(self, listener: AsyncIterator[str]) -> list[str]:
-        return [generation async for generation in listener]
+    async def _all(self, listener: AsyncIterator[str], heard: asyncio.Queue[str]) -> None:
+        async for generation in listener:
+            heard.put_nowait(generation)

@@ -124,3 +124,13 @@ class Proxy:
                     writer.write(data)
                     await writer.drain()
         writer.close()
+
+
+async def until_waiting(live: RedisLive, generation: str) -> None:
+    """Until a reader is connected, has read all there is, and waits for what is pushed. Readers tell nobody."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await asyncio.sleep(0.001)
+            watch = live._servers.of(generation).watches._watches.get(f"gen:{{{generation}}}".encode())
+            if watch is not None and watch._joined and watch._waiting:
+                return
