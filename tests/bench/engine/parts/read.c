@@ -2,7 +2,7 @@
 
 Each line on stdin, a number of seconds, is answered with a line of GB/s, one number for each burst of BURST_BYTES that was
 read in that time. The bursts follow each other through 512 MiB on huge pages, so that none finds its bytes in a cache;
-each thread reads one contiguous part of a burst into vector registers. */
+each thread reads one contiguous part of a burst into vector registers, on a processor of its own. */
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -36,6 +36,18 @@ static void meet(long *meetings) {
     while (atomic_load(&arrived) < enough) sched_yield();
 }
 
+/* The part-th of the processors that this process may use. Left to itself the kernel wakes threads on the one that woke
+   them, and two threads that wait for each other may share it for long. */
+static void settle(long part) {
+    cpu_set_t allowed, one;
+    pthread_getaffinity_np(pthread_self(), sizeof allowed, &allowed);
+    int cpu = -1;
+    for (long left = part % CPU_COUNT(&allowed); left >= 0; left -= CPU_ISSET(cpu, &allowed) != 0) cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+}
+
 static void read_part(long part, long number) {
     const vec *from = data + number % bursts * burst;
     long begin = burst * part / threads / LANES * LANES, end = burst * (part + 1) / threads / LANES * LANES;
@@ -46,6 +58,7 @@ static void read_part(long part, long number) {
 }
 
 static void *follow(void *argument) {
+    settle((long)argument);
     for (long meetings = 0, number = 0;;) {
         pthread_barrier_wait(&asked);
         for (meet(&meetings); more; meet(&meetings)) {
@@ -67,6 +80,7 @@ int main(int count, char **arguments) {
     for (size_t i = 0; i < BYTES / sizeof(vec); i++) data[i] = (vec){(long long)i};
     pthread_barrier_init(&asked, NULL, threads);
     for (long part = 1; part < threads; part++) pthread_create(&(pthread_t){0}, NULL, follow, (void *)part);
+    settle(0);
     double seconds;
     for (long meetings = 0, number = 0; scanf("%lf", &seconds) == 1;) {
         pthread_barrier_wait(&asked);
