@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
@@ -116,7 +115,7 @@ STATS = StepStats(
 def test_a_step_is_counted_by_what_it_computed_and_what_it_left() -> None:
     grown, meter = Counts("stepped"), EngineMeter("stepped")
     meter.ran(Ran([], 0.25, STATS))
-    meter.ran(Ran([], 0.5, replace(STATS, blocks_used=20, running=4, preemptions=0)))
+    meter.ran(Ran([], 0.5, msgspec.structs.replace(STATS, blocks_used=20, running=4, preemptions=0)))
     assert (grown("step_seconds_count"), grown("step_seconds_sum")) == (2, 0.75)
     assert [grown("rows_total", kind=kind) for kind in ("decode", "draft", "prompt")] == [6, 12, 62]
     assert [grown("sequences", state=state) for state in ("running", "waiting")] == [4, 2]

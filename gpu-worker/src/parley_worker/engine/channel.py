@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import select
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
 
 from parley_worker.engine.messages import Command, Event, Inbound, encode
 
-_READ_BYTES = 1 << 20
+# A message may be longer; so much memory is taken for each read.
+_READ_BYTES = 1 << 16
 
 
 class Channel:
@@ -17,19 +17,22 @@ class Channel:
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
         self._inbound: Inbound[Command] = Inbound(Command)
+        self._poll = select.poll()
+        self._poll.register(end, select.POLLIN)
 
     def send(self, event: Event) -> None:
         """Write a message. A client that does not read stalls the engine: it always reads."""
         self._socket.sendall(encode(event))
 
-    def receive(self, *, wait: bool) -> Iterator[Command]:
+    def receive(self, *, wait: bool) -> list[Command]:
         """The commands that have come; with `wait`, not before there is one. EOFError: the client is gone.
 
         Waiting needs no timeout: the death of the client is an end of file.
         """
-        with suppress(BlockingIOError):
-            while data := self._socket.recv(_READ_BYTES, 0 if wait else socket.MSG_DONTWAIT):
-                commands = self._inbound.feed(data)
-                yield from commands
-                wait = wait and not commands
-            raise EOFError
+        commands: list[Command] = []
+        while (wait and not commands) or self._poll.poll(0):
+            data = self._socket.recv(_READ_BYTES)
+            if not data:
+                raise EOFError
+            commands += self._inbound.feed(data)
+        return commands

@@ -13,6 +13,28 @@ from parley_worker.scheduler.step import Step
 
 def make_batch(step: Step) -> Batch:
     """The arrays of a step, which are not changed later. Call it before the scheduler's next call."""
+    return _decodes(step) if step.rows == step.draw_count == len(step.segments) else _mixed(step)
+
+
+def _decodes(step: Step) -> Batch:
+    """Of a row and a draw for each sequence, as most steps are: by few calls, as each finds the caches swept."""
+    known = [(*segment.token_ids, segment.start, segment.sequence.prompt) for segment in step.segments]
+    tokens, positions, prompts = np.array(known, np.int64).reshape(-1, 3).T.copy()
+    lengths = positions + 1
+    return Batch(
+        tokens=tokens,
+        positions=positions,
+        lengths=np.maximum(lengths, prompts),
+        starts=np.arange(step.rows + 1, dtype=np.int32),
+        blocks=step.tables[
+            [segment.sequence.row for segment in step.segments], : blocks_for(int(lengths.max(initial=0)))
+        ],
+        draws=np.arange(step.rows),
+    )
+
+
+def _mixed(step: Step) -> Batch:
+    """Of pieces of any length, some of which are not drawn from."""
     segments, count = step.segments, len(step.segments)
     lengths = np.fromiter((segment.length for segment in segments), np.int64, count)
     first = np.fromiter((segment.start for segment in segments), np.int64, count)

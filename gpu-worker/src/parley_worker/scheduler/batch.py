@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +13,7 @@ Ints = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True, eq=False, gc=False):
     """R rows, one for each token to compute, in S segments: the next tokens of one sequence each, in order.
 
     tokens [R]: ids. An id below 0 is not known yet: -1 - d stands for what draw d of the batch before this one gave,

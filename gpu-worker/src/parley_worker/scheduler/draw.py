@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Ordered
-from dataclasses import dataclass
+
+import msgspec
 
 from parley_worker.scheduler.request import Sampling
 
 
-@dataclass(frozen=True, slots=True)
-class Draw:
+class Draw(msgspec.Struct, frozen=True, gc=False):
     """One token to draw, from one row of scores.
 
     index: its place in the answer, from 0, what an earlier attempt answered counted in: with the seed it is the whole

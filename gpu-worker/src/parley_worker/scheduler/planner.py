@@ -62,6 +62,8 @@ class Planner:
         However many decode, prompts get a block of tokens: they do not stand still.
         """
         prompts = [s for s in self._residents.running if s not in decodes and can_go_on(s)]
+        if not prompts:
+            return {}
         for sequence in prompts:
             found = self._cache.take_over(sequence)
             self._residents.waiting.charge(sequence.request.user, -found)

@@ -67,7 +67,8 @@ class Drawn(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Output(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One token of a request; with an `error` instead of a token the request is over too.
 
-    drawn: the token again, where its log-probability was asked for. cached_tokens: how many of its tokens were found in the cache when its computation began.
+    drawn: the token again, where its log-probability was asked for. cached_tokens: how many of the request's tokens
+    were found in the cache when its computation began.
     """
 
     id: str

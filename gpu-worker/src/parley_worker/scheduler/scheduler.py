@@ -205,7 +205,8 @@ def _append(sequence: Sequence, drawn: Ordered[Drawn | None]) -> list[Output]:
         reason = FinishReason.LENGTH if len(tokens) >= sequence.limit else None
         if token.token_id in request.stop_ids:
             reason = FinishReason.STOP
-        outputs.append(Output(request.id, token.token_id, reason, None, token, cached))
+        told = None if token.logprob is None else token
+        outputs.append(Output(request.id, token.token_id, reason, None, told, cached))
         if reason is not None:
             break
         cached = 0

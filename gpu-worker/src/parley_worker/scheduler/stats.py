@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class StepStats:
+class StepStats(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Counts of one step, taken when its tokens are known.
 
     rows = decode_rows + prompt_rows; drafts count as decode rows. running and waiting are sequences after the step.

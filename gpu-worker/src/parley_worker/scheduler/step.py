@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from parley_worker.scheduler.batch import Int32s
 from parley_worker.scheduler.draw import Draw
@@ -39,8 +40,7 @@ class Segment(NamedTuple):
         return [*self.sequence.tokens[self.start : end], *self.drafts]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class Step(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The segments of one forward pass, those of one row first. `tables`: see `PagedCache`.
 
     names: the blocks that its prompts begin with. The rows of decoding sequences, drafts included, are `decode_rows` of
