@@ -201,9 +201,10 @@ async def test_each_setting_reaches_the_engine(backend: TorchBackend, tmp_path: 
 
 
 class Heard:
-    """Notes what it is told of a batch."""
+    """Notes what it is told of a batch, and how many lines are there to be read as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, target: Path) -> None:
+        self.target, self.written = target, list[int]()
         self.lines: int | None = None
         self.tokens = self.answers = self.errors = 0
         self.ended = False
@@ -217,17 +218,19 @@ class Heard:
     def answered(self, *, error: bool) -> None:
         self.answers += 1
         self.errors += error
+        self.written.append(self.target.read_text().count("\n"))
 
     def end(self) -> None:
         self.ended = True
 
 
 async def test_progress_hears_of_all_lines_and_tokens(checkpoint: Path, tmp_path: Path) -> None:
-    source, target, heard = tmp_path / "in.jsonl", tmp_path / "out.jsonl", Heard()
+    source, target, heard = tmp_path / "in.jsonl", tmp_path / "out.jsonl", Heard(tmp_path / "out.jsonl")
     good = [json.dumps({"id": number, "prompt": "a", **GREEDY}) for number in range(5)]
     source.write_text("\n\n".join([*good, "{", ""]))
     await generate_file(EngineConfig(checkpoint, threads=1), source, target, heard)
     assert (heard.lines, heard.tokens, heard.answers, heard.errors, heard.ended) == (6, 40, 6, 1, True)
+    assert heard.written == [1, 2, 3, 4, 5, 6]
     assert len(target.read_text().splitlines()) == 6
 
 

@@ -26,12 +26,12 @@ async def generate_file(config: EngineConfig, source: Path, target: Path, progre
     """Answer each line of `source` that is not blank by one line of `target`, in the order in which they finish.
 
     A line that cannot be answered gets an error of its own. Raises ValueError or OSError, one readable line, before
-    any work if the model, the source or the target cannot be used.
+    any work if the model, the source or the target cannot be used. A line that `progress` has heard of is in the file.
     """
     with source.open("rb") as lines:
         _check_target(source, target)
         async with open_torch_backend(config) as backend:
-            with target.open("w", encoding="utf-8", newline="\n") as answers:
+            with target.open("w", buffering=1, encoding="utf-8", newline="\n") as answers:
                 progress.begin(partial(_count, lines))
                 await _answer_all(backend, lines, answers, progress)
                 progress.end()
