@@ -11,14 +11,7 @@ namespace parley {
 
 namespace {
 
-struct Share {
-  int64_t begin, end;
-};
-
-// What one of the threads does of `count` equal pieces of work.
-Share share(int64_t count, int thread, int threads) {
-  return {count * thread / threads, count * (thread + 1) / threads};
-}
+constexpr int64_t kFewRows = 2;
 
 void check_within(const char* what, int64_t value, int64_t limit) {
   if (value >= 0 && value < limit) return;
@@ -27,6 +20,9 @@ void check_within(const char* what, int64_t value, int64_t limit) {
 }
 
 bool is_int8(const Matrix& matrix) { return matrix.format() == Format::int8; }
+
+// So few rows are sooner prepared than waited for.
+bool by_themselves(const Batch& batch) { return batch.rows <= kFewRows; }
 
 }  // namespace
 
@@ -38,6 +34,7 @@ Decoder::Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache
    pool_(pool),
    hidden_stride_(row_stride(shape.hidden_size)),
    qkv_stride_(row_stride((shape.heads + 2 * shape.kv_heads) * shape.head_dim)),
+   attended_stride_(row_stride(shape.heads * shape.head_dim)),
    gate_up_stride_(row_stride(2 * shape.intermediate_size)),
    widest_(std::max({shape.hidden_size, shape.intermediate_size, shape.heads * shape.head_dim})),
    claimed_(size_t(shape.layers)) {}
@@ -78,11 +75,12 @@ void Decoder::check(const Batch& batch) const {
 void Decoder::prepare(const Batch& batch) {
   hidden_.reserve(batch.rows * hidden_stride_);
   drawn_.reserve(batch.draws * hidden_stride_);
-  inputs_.reserve(batch.rows * row_stride(widest_));
-  codes_.reserve(batch.rows * code_stride(widest_));
-  scales_.reserve(batch.rows);
   qkv_.reserve(batch.rows * qkv_stride_);
+  attended_.reserve(batch.rows * attended_stride_);
   gate_up_.reserve(batch.rows * gate_up_stride_);
+  inputs_.resize(size_t(pool_.threads()));
+  for (size_t i = 0; i < (by_themselves(batch) ? inputs_.size() : 1); ++i) inputs_[i].reserve(batch.rows, widest_);
+  shares_.resize(pool_.threads());
   const int64_t group = shape_.heads / shape_.kv_heads;
   while (int(scratch_.size()) < pool_.threads())
     scratch_.emplace_back(cache_.shape(), std::max(rows_of_tile(group) * group, shape_.heads));
@@ -93,102 +91,103 @@ void Decoder::prepare(const Batch& batch) {
 }
 
 void Decoder::run(const Batch& batch, float* scores, int thread, int threads) noexcept {
-  embed(batch, thread, threads);
+  const bool alone = by_themselves(batch);
+  const Worker worker{thread, threads, alone, inputs_[alone ? size_t(thread) : 0]};
+  embed(batch, worker);
   pool_.barrier();
   const Rest all{hidden_.data(), batch.rows, tiles_}, drawn{drawn_.data(), batch.draws, drawn_tiles_};
   for (int64_t index = 0; index < shape_.layers; ++index) {
-    place_layer(batch, index, thread, threads);
+    place_layer(batch, index, worker);
     const bool last = index + 1 == shape_.layers;
-    if (last) take_drawn(batch, thread, threads);
+    if (last) take_drawn(batch, worker);
     pool_.barrier();
-    run_layer(batch, index, last ? drawn : all, thread, threads);
+    run_layer(batch, index, last ? drawn : all, worker);
   }
-  const auto [begin, end] = share(batch.draws, thread, threads);
-  for (int64_t draw = begin; draw < end; ++draw)
-    normalize_row(drawn_.data() + draw * hidden_stride_, weights_.norm, *weights_.head, draw);
-  pool_.barrier();
-  const Rows rows = inputs_of(*weights_.head, batch.draws);
-  multiply(*weights_.head, rows, scores, shape_.vocab_size, false, thread, threads);
+  normalize_rows(drawn_.data(), batch.draws, weights_.norm, *weights_.head, worker);
+  multiply(*weights_.head, worker.inputs.rows_of(*weights_.head, batch.draws), {scores, shape_.vocab_size, false}, shares_,
+           thread);
 }
 
-void Decoder::take_drawn(const Batch& batch, int thread, int threads) noexcept {
-  const auto [begin, end] = share(batch.draws, thread, threads);
-  for (int64_t draw = begin; draw < end; ++draw)
+void Decoder::take_drawn(const Batch& batch, const Worker& worker) noexcept {
+  const auto [first, last] = share(batch.draws, worker.thread, worker.threads);
+  for (int64_t draw = first; draw < last; ++draw)
     std::copy_n(hidden_.data() + batch.drawn[draw] * hidden_stride_, shape_.hidden_size,
                 drawn_.data() + draw * hidden_stride_);
 }
 
-void Decoder::embed(const Batch& batch, int thread, int threads) noexcept {
-  const auto [begin, end] = share(batch.rows, thread, threads);
-  for (int64_t row = begin; row < end; ++row)
+void Decoder::embed(const Batch& batch, const Worker& worker) noexcept {
+  const auto [first, last] = share(batch.rows, worker.thread, worker.threads);
+  for (int64_t row = first; row < last; ++row)
     weights_.embedding->unpack(batch.tokens[row], hidden_.data() + row * hidden_stride_);
 }
 
 // The queries, keys and values of all rows. The caller waits for all threads behind it.
-void Decoder::place_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept {
+void Decoder::place_layer(const Batch& batch, int64_t index, const Worker& worker) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
-  const auto [begin, end] = share(batch.rows, thread, threads);
-  for (int64_t row = begin; row < end; ++row)
-    normalize_row(hidden_.data() + row * hidden_stride_, layer.attention_norm, *layer.qkv, row);
-  pool_.barrier();
-  multiply(*layer.qkv, inputs_of(*layer.qkv, batch.rows), qkv_.data(), qkv_stride_, false, thread, threads);
-  pool_.barrier();
+  normalize_rows(hidden_.data(), batch.rows, layer.attention_norm, *layer.qkv, worker);
+  const Rows rows = worker.inputs.rows_of(*layer.qkv, batch.rows);
+  multiply_all(*layer.qkv, rows, {qkv_.data(), qkv_stride_, false}, *layer.output, worker);
   // By heads, then rows: neighbouring rows write to the same cache lines of their block.
-  const auto [first, last] = share(batch.rows * shape_.kv_heads, thread, threads);
+  const auto [first, last] = share(batch.rows * shape_.kv_heads, worker.thread, worker.threads);
   for (int64_t piece = first; piece < last; ++piece) place(batch, index, piece % batch.rows, piece / batch.rows);
 }
 
-void Decoder::run_layer(const Batch& batch, int64_t index, const Rest& rest, int thread, int threads) noexcept {
+void Decoder::run_layer(const Batch& batch, int64_t index, const Rest& rest, const Worker& worker) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
-  attend_tiles(batch, index, rest.tiles, thread);
+  attend_tiles(batch, index, rest.tiles, worker.thread);
   pool_.barrier();
   if (is_int8(*layer.output)) {
-    const int64_t stride = row_stride(layer.output->inputs());
-    const auto [begin, end] = share(rest.rows, thread, threads);
-    for (int64_t row = begin; row < end; ++row) quantize_row(inputs_.data() + row * stride, *layer.output, row);
-    pool_.barrier();
+    const auto [first, last] = worker.own(rest.rows);
+    for (int64_t row = first; row < last; ++row)
+      worker.inputs.quantize(attended_.data() + row * attended_stride_, *layer.output, row);
+    share_inputs(worker);
   }
-  multiply(*layer.output, inputs_of(*layer.output, rest.rows), rest.hidden, hidden_stride_, true, thread, threads);
-  pool_.barrier();
-  run_mlp(layer, rest, thread, threads);
+  Rows attended = worker.inputs.rows_of(*layer.output, rest.rows);
+  attended.values = attended_.data();
+  attended.value_stride = attended_stride_;
+  multiply_all(*layer.output, attended, {rest.hidden, hidden_stride_, true}, *layer.gate_up, worker);
+  const bool last = index + 1 == shape_.layers;
+  run_mlp(layer, rest, last ? *weights_.head : *layers_[size_t(index) + 1].qkv, worker);
 }
 
-void Decoder::run_mlp(const LayerWeights& layer, const Rest& rest, int thread, int threads) noexcept {
-  const auto [begin, end] = share(rest.rows, thread, threads);
-  for (int64_t row = begin; row < end; ++row)
-    normalize_row(rest.hidden + row * hidden_stride_, layer.mlp_norm, *layer.gate_up, row);
-  pool_.barrier();
-  const Rows inputs = inputs_of(*layer.gate_up, rest.rows);
-  multiply(*layer.gate_up, inputs, gate_up_.data(), gate_up_stride_, false, thread, threads);
-  pool_.barrier();
-  for (int64_t row = begin; row < end; ++row) {
-    float* gate = gate_up_.data() + row * gate_up_stride_;
-    activate(gate, gate + shape_.intermediate_size, shape_.intermediate_size);
-    if (is_int8(*layer.down)) quantize_row(gate, *layer.down, row);
+void Decoder::run_mlp(const LayerWeights& layer, const Rest& rest, const Matrix& next, const Worker& worker) noexcept {
+  normalize_rows(rest.hidden, rest.rows, layer.mlp_norm, *layer.gate_up, worker);
+  const Rows inputs = worker.inputs.rows_of(*layer.gate_up, rest.rows);
+  multiply_all(*layer.gate_up, inputs, {gate_up_.data(), gate_up_stride_, false}, *layer.down, worker);
+  const auto [first, last] = worker.own(rest.rows);
+  for (int64_t row = first; row < last; ++row) {
+    const float* gate = gate_up_.data() + row * gate_up_stride_;
+    float* activated = worker.inputs.row(*layer.down, row);
+    activate(gate, gate + shape_.intermediate_size, shape_.intermediate_size, activated);
+    if (is_int8(*layer.down)) worker.inputs.quantize(activated, *layer.down, row);
   }
+  share_inputs(worker);
+  const Rows activated = worker.inputs.rows_of(*layer.down, rest.rows);
+  multiply_all(*layer.down, activated, {rest.hidden, hidden_stride_, true}, next, worker);
+}
+
+// Rows, normalized, become inputs of a matrix, in the form that it multiplies.
+void Decoder::normalize_rows(const float* rows, int64_t count, const float* weight, const Matrix& matrix,
+                             const Worker& worker) noexcept {
+  const auto [first, last] = worker.own(count);
+  for (int64_t row = first; row < last; ++row) {
+    float* input = worker.inputs.row(matrix, row);
+    normalize(rows + row * hidden_stride_, weight, shape_.hidden_size, float(shape_.epsilon), input);
+    if (is_int8(matrix)) worker.inputs.quantize(input, matrix, row);
+  }
+  share_inputs(worker);
+}
+
+void Decoder::share_inputs(const Worker& worker) noexcept {
+  if (!worker.alone) pool_.barrier();
+}
+
+// A product that all threads wait for. What they multiply next is on its way to them meanwhile.
+void Decoder::multiply_all(const Matrix& matrix, const Rows& rows, const Output& out, const Matrix& next,
+                           const Worker& worker) noexcept {
+  multiply(matrix, rows, out, shares_, worker.thread);
+  read_ahead(next, worker.thread, worker.threads);
   pool_.barrier();
-  Rows activated = inputs_of(*layer.down, rest.rows);
-  activated.values = gate_up_.data();
-  activated.value_stride = gate_up_stride_;
-  multiply(*layer.down, activated, rest.hidden, hidden_stride_, true, thread, threads);
-  pool_.barrier();
-}
-
-// A normalized row becomes an input of a matrix, in the form that the matrix multiplies.
-void Decoder::normalize_row(const float* row, const float* weight, const Matrix& matrix, int64_t to) noexcept {
-  float* input = inputs_.data() + to * row_stride(matrix.inputs());
-  normalize(row, weight, shape_.hidden_size, float(shape_.epsilon), input);
-  if (is_int8(matrix)) quantize_row(input, matrix, to);
-}
-
-void Decoder::quantize_row(const float* row, const Matrix& matrix, int64_t to) noexcept {
-  const int64_t inputs = matrix.inputs();
-  scales_.data()[to] = quantize(row, inputs, codes_.data() + to * code_stride(inputs));
-}
-
-Rows Decoder::inputs_of(const Matrix& matrix, int64_t count) const {
-  const int64_t inputs = matrix.inputs();
-  return {count, inputs_.data(), row_stride(inputs), codes_.data(), code_stride(inputs), scales_.data()};
 }
 
 // Normalizes and rotates the heads of a row that share keys and values, and puts these into their block.
@@ -217,7 +216,7 @@ void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head
 // Tiles are claimed one by one: which thread computes them changes nothing.
 void Decoder::attend_tiles(const Batch& batch, int64_t index, const std::vector<Tile>& tiles, int thread) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
-  const int64_t group = shape_.heads / shape_.kv_heads, stride = row_stride(layer.output->inputs());
+  const int64_t group = shape_.heads / shape_.kv_heads;
   auto& claimed = claimed_[size_t(index)];
   for (size_t i; (i = size_t(claimed.fetch_add(1, std::memory_order_relaxed))) < tiles.size();) {
     const Tile& tile = tiles[i];
@@ -225,7 +224,8 @@ void Decoder::attend_tiles(const Batch& batch, int64_t index, const std::vector<
     attend(cache_,
            {index, tile.head, tile.heads, group, tile.rows, layer.reach,
             qkv_.data() + tile.row * qkv_stride_ + first, qkv_stride_, batch.positions + tile.row,
-            batch.blocks + tile.segment * batch.block_stride, inputs_.data() + tile.to * stride + first, stride},
+            batch.blocks + tile.segment * batch.block_stride, attended_.data() + tile.to * attended_stride_ + first,
+            attended_stride_},
            scratch_[size_t(thread)]);
   }
 }

@@ -7,8 +7,10 @@
 #include "attention.h"
 #include "buffer.h"
 #include "gemm.h"
+#include "inputs.h"
 #include "matrix.h"
 #include "pool.h"
+#include "shares.h"
 #include "tiles.h"
 
 namespace parley {
@@ -52,28 +54,40 @@ class Decoder {
     const std::vector<Tile>& tiles;
   };
 
+  // A thread of a step. Alone, it prepares the inputs of products by itself; else all do it together.
+  struct Worker {
+    int thread, threads;
+    bool alone;
+    Inputs& inputs;
+
+    Run own(int64_t rows) const { return alone ? Run{0, rows} : share(rows, thread, threads); }
+  };
+
   void check(const Batch& batch) const;
   void prepare(const Batch& batch);
   void run(const Batch& batch, float* scores, int thread, int threads) noexcept;
-  void place_layer(const Batch& batch, int64_t index, int thread, int threads) noexcept;
-  void run_layer(const Batch& batch, int64_t index, const Rest& rest, int thread, int threads) noexcept;
-  void run_mlp(const LayerWeights& layer, const Rest& rest, int thread, int threads) noexcept;
-  void take_drawn(const Batch& batch, int thread, int threads) noexcept;
-  void embed(const Batch& batch, int thread, int threads) noexcept;
-  void normalize_row(const float* row, const float* weight, const Matrix& matrix, int64_t to) noexcept;
-  void quantize_row(const float* row, const Matrix& matrix, int64_t to) noexcept;
+  void place_layer(const Batch& batch, int64_t index, const Worker& worker) noexcept;
+  void run_layer(const Batch& batch, int64_t index, const Rest& rest, const Worker& worker) noexcept;
+  void run_mlp(const LayerWeights& layer, const Rest& rest, const Matrix& next, const Worker& worker) noexcept;
+  void take_drawn(const Batch& batch, const Worker& worker) noexcept;
+  void embed(const Batch& batch, const Worker& worker) noexcept;
+  void normalize_rows(const float* rows, int64_t count, const float* weight, const Matrix& matrix,
+                      const Worker& worker) noexcept;
+  void share_inputs(const Worker& worker) noexcept;
+  void multiply_all(const Matrix& matrix, const Rows& rows, const Output& out, const Matrix& next,
+                    const Worker& worker) noexcept;
   void place(const Batch& batch, int64_t index, int64_t row, int64_t head) noexcept;
   void attend_tiles(const Batch& batch, int64_t index, const std::vector<Tile>& tiles, int thread) noexcept;
-  Rows inputs_of(const Matrix& matrix, int64_t count) const;
 
   DecoderShape shape_;
   DecoderWeights weights_;
   std::vector<LayerWeights> layers_;
   Cache& cache_;
   Pool& pool_;
-  int64_t hidden_stride_, qkv_stride_, gate_up_stride_, widest_;
-  Buffer<float> hidden_, drawn_, inputs_, scales_, qkv_, gate_up_;
-  Buffer<std::byte> codes_;
+  int64_t hidden_stride_, qkv_stride_, attended_stride_, gate_up_stride_, widest_;
+  Buffer<float> hidden_, drawn_, qkv_, attended_, gate_up_;
+  std::vector<Inputs> inputs_;
+  Shares shares_;
   std::vector<AttentionScratch> scratch_;
   std::vector<Tile> tiles_, drawn_tiles_;
   std::vector<std::atomic<int64_t>> claimed_;  // tasks of attention, for each layer

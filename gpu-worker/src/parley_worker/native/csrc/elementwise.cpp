@@ -52,12 +52,12 @@ void rotate(float* head, const float* cos, const float* sin, int64_t head_dim) {
   }
 }
 
-void activate(float* gate, const float* up, int64_t size) {
+void activate(const float* gate, const float* up, int64_t size, float* out) {
   const Lanes one = splat(1);
   for (int64_t i = 0; i < size; i += kLanes) {
     const Lanes x = load_some(gate + i, size - i);
     const Lanes activated = x / (one + exp(splat(0) - x)) * load_some(up + i, size - i);
-    store_some(gate + i, activated, size - i);
+    store_some(out + i, activated, size - i);
   }
 }
 

@@ -11,7 +11,7 @@ void normalize(const float* row, const float* weight, int64_t size, float epsilo
 // Turns a head by its position, in place: head * cos + (its halves swapped) * sin. sin has the minus of the turn in it.
 void rotate(float* head, const float* cos, const float* sin, int64_t head_dim);
 
-// gate = gate / (1 + e^-gate) * up
-void activate(float* gate, const float* up, int64_t size);
+// out = gate / (1 + e^-gate) * up. out may be gate.
+void activate(const float* gate, const float* up, int64_t size, float* out);
 
 }  // namespace parley

@@ -75,7 +75,7 @@ void parley_rotate(float* head, const float* cos, const float* sin, int64_t head
   rotate(head, cos, sin, head_dim);
 }
 
-void parley_activate(float* gate, const float* up, int64_t size) { activate(gate, up, size); }
+void parley_activate(float* gate, const float* up, int64_t size) { activate(gate, up, size, gate); }
 
 void parley_exp(float* values, int64_t count) {
   for (int64_t i = 0; i + kLanes <= count; i += kLanes) store(values + i, exp(load(values + i)));

@@ -16,12 +16,8 @@ using namespace simd;
 constexpr int64_t kTileRows = 240;
 // What is read of a panel before the first rows come again: it stays in the cache nearest to the core.
 constexpr int64_t kBlockBytes = 32 << 10;
-
-struct Output {
-    float* values;
-    int64_t stride;
-    bool add;
-};
+// What is read of the next matrix before all have done with this one.
+constexpr int64_t kAhead = 8 << 10;
 
 void begin(const Matrix&, int64_t, float* sums, int64_t rows) { std::fill_n(sums, rows * kPanel, 0.0f); }
 
@@ -81,12 +77,12 @@ void add_panel(const std::byte* weights, int64_t steps, const typename Kind::Num
 }
 
 template <class Kind>
-void multiply_panels(const Matrix& matrix, const Rows& rows, const Output& out, int64_t first, int64_t last) {
+void multiply_panels(const Matrix& matrix, const Rows& rows, const Output& out, const Run& panels) {
     const int64_t steps = divide_up(matrix.inputs(), Kind::kStep), stride = Kind::stride(rows);
     alignas(kCacheLine) typename Kind::Sum sums[kTileRows * kPanel];
     for (int64_t row = 0; row < rows.count; row += kTileRows) {
         const int64_t count = std::min(kTileRows, rows.count - row);
-        for (int64_t panel = first; panel < last; ++panel) {
+        for (int64_t panel = panels.first; panel < panels.last; ++panel) {
             const int64_t column = panel * kPanel;
             begin(matrix, column, sums, count);
             add_panel<Kind>(matrix.panel(panel), steps, Kind::numbers(rows) + row * stride, stride, count, sums);
@@ -97,16 +93,20 @@ void multiply_panels(const Matrix& matrix, const Rows& rows, const Output& out, 
 
 }  // namespace
 
-void multiply(const Matrix& matrix, const Rows& rows, float* out, int64_t out_stride, bool add, int thread,
-              int threads) noexcept {
-    const int64_t first = matrix.panels() * thread / threads, last = matrix.panels() * (thread + 1) / threads;
-    const Output output{out, out_stride, add};
-    switch (matrix.format()) {
-        case Format::f32: return multiply_panels<F32Kind>(matrix, rows, output, first, last);
-        case Format::bf16: return multiply_panels<Bf16Kind>(matrix, rows, output, first, last);
-        case Format::f16: return multiply_panels<F16Kind>(matrix, rows, output, first, last);
-        case Format::int8: return multiply_panels<Int8Kind>(matrix, rows, output, first, last);
-    }
+void multiply(const Matrix& matrix, const Rows& rows, const Output& out, Shares& shares, int thread) noexcept {
+    shares.divide(matrix.panels(), thread, [&](const Run& panels) {
+        switch (matrix.format()) {
+            case Format::f32: return multiply_panels<F32Kind>(matrix, rows, out, panels);
+            case Format::bf16: return multiply_panels<Bf16Kind>(matrix, rows, out, panels);
+            case Format::f16: return multiply_panels<F16Kind>(matrix, rows, out, panels);
+            case Format::int8: return multiply_panels<Int8Kind>(matrix, rows, out, panels);
+        }
+    });
+}
+
+void read_ahead(const Matrix& matrix, int thread, int threads) noexcept {
+    const std::byte* const begin = matrix.panel(share(matrix.panels(), thread, threads).first);
+    for (int64_t i = 0; i < std::min(kAhead, matrix.panel_bytes()); i += kCacheLine) prefetch(begin + i);
 }
 
 }  // namespace parley

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "matrix.h"
+#include "shares.h"
 
 namespace parley {
 
@@ -31,11 +32,20 @@ int64_t code_stride(int64_t inputs);
 // finite, so that all products of the row are NaN; 0 when all are below 1e-36 in size.
 float quantize(const float* values, int64_t inputs, std::byte* codes);
 
-// out[r, o] = sum over k of rows[r, k] * weights[o, k], plus bias[o], plus what out[r, o] held if `add`; for r below
-// rows.count and the outputs of this thread's share of the panels: call it on all threads of a fork. Neither waits nor
-// allocates. `out_stride` in floats. Every out[r, o] is summed over k in one order: its bits do not depend on the other
-// rows, on r or on the threads.
-void multiply(const Matrix& matrix, const Rows& rows, float* out, int64_t out_stride, bool add, int thread,
-              int threads) noexcept;
+// Where products go: rows `stride` floats apart. add: to what is there.
+struct Output {
+    float* values;
+    int64_t stride;
+    bool add;
+};
+
+// out[r, o] = sum over k of rows[r, k] * weights[o, k], plus bias[o], plus what out[r, o] held if `out.add`; for r below
+// rows.count and the outputs of the panels that this thread gets: call it on all threads of a fork. Neither waits nor
+// allocates. Every out[r, o] is summed over k in one order: its bits do not depend on the other rows, on r or on the
+// threads.
+void multiply(const Matrix& matrix, const Rows& rows, const Output& out, Shares& shares, int thread) noexcept;
+
+// Asks for the beginning of a thread's share of a matrix that is multiplied next.
+void read_ahead(const Matrix& matrix, int thread, int threads) noexcept;
 
 }  // namespace parley

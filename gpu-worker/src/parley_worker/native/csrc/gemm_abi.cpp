@@ -89,7 +89,9 @@ void parley_quantize(Pool* pool, const float* values, int64_t value_stride, int6
 void parley_multiply(Pool* pool, const Matrix* matrix, int64_t count, const float* values, int64_t value_stride,
                      const std::byte* codes, const float* scales, float* out, int64_t out_stride, int64_t add) {
     const Rows rows{count, values, value_stride, codes, code_stride(matrix->inputs()), scales};
-    pool->fork([&](int thread, int threads) { multiply(*matrix, rows, out, out_stride, add != 0, thread, threads); });
+    Shares shares;
+    shares.resize(pool->threads());
+    pool->fork([&](int thread, int) { multiply(*matrix, rows, {out, out_stride, add != 0}, shares, thread); });
 }
 
 }  // extern "C"
