@@ -14,7 +14,7 @@ from support.stage import MODEL, open_stage
 from parley_kit.clock import SystemClock
 from parley_live.memory import MemoryLive
 
-DEADLINE_SECONDS = 1.5
+DEADLINE_SECONDS = 3.0
 
 
 class Forgetful(MemoryLive):

@@ -16,7 +16,8 @@ from support.people import sign_up
 from support.platform import SCRIPTED, free_port, group_members, start_platform
 
 SLOW = {**SCRIPTED, "PARLEY_SCRIPTED_INTERVAL_MS": "50"}
-TOKENS = 60
+TOKENS = 300
+"""For 15 s: nobody is done when all four are being answered."""
 
 
 async def test_a_drained_platform_exits_with_0_and_the_answers_go_on_after_the_next_start(tmp_path: Path) -> None:
@@ -33,8 +34,7 @@ async def test_a_drained_platform_exits_with_0_and_the_answers_go_on_after_the_n
                 ]
                 for exchange in exchanges:
                     running.create_task(exchange.run())
-                async with asyncio.timeout(10):
-                    await asyncio.gather(*(exchange.reads.wait() for exchange in exchanges))
+                await asyncio.gather(*(exchange.reads.wait() for exchange in exchanges))
                 recorder.record("nemesis", "invoke", "fault", kind="terminate", target="platform")
                 assert await asyncio.to_thread(platform.stop) == 0, platform.tail()
                 recorder.record("nemesis", "ok", "fault", kind="terminate", target="platform")

@@ -66,9 +66,9 @@ async def test_an_answer_that_nobody_waits_for_is_dropped(session: CountingSessi
     for task in given_up:
         task.cancel()
     await asyncio.wait(given_up)
-    for _ in range(5):
-        await session.run(GET_PLACE, new_id())
-    assert session.now == 0
+    async with asyncio.timeout(20):
+        while session.now:  # the server answers in any order
+            await session.run(GET_PLACE, new_id())
     assert lost == []
 
 
