@@ -81,9 +81,9 @@ async def contenders(model: Model, folder: Path, stack: AsyncExitStack) -> list[
         loop = stack.enter_context(LlamaLoop(peers, model.gguf(kind), threads=THREADS, context=CONTEXT))
         found.append(Contender(f"llama.cpp {kind}", _looped(loop), weight, 2))
         report.progress(f"{found[-1].name} is open")
-    for dtype, width in ((torch.float32, 4), (torch.bfloat16, 2)):
-        name = f"transformers {str(dtype).removeprefix('torch.')}"
-        found.append(Contender(name, _generated(hf.load(model.folder, dtype, THREADS)), width, width))
+    for kept, width in ((torch.float32, 4), (torch.bfloat16, 2)):
+        name = f"transformers {str(kept).removeprefix('torch.')}"
+        found.append(Contender(name, _generated(hf.load(model.folder, kept, THREADS)), width, width))
         report.progress(f"{found[-1].name} is open")
     return found
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from parley_worker.engine import __main__ as process
 from parley_worker.engine.executor import Executor
-from parley_worker.engine.runner import Runner
+from parley_worker.engine.runner import Runner, Sampler
 from parley_worker.scheduler.batch import Batch
 
 STEPS_FILE = "PARLEY_BENCH_STEPS"
@@ -40,9 +40,9 @@ class TimedExecutor:
 def main() -> None:
     timed: list[TimedExecutor] = []
 
-    def runner(executor: Executor) -> Runner:
+    def runner(executor: Executor, *sampler: Sampler) -> Runner:
         timed.append(TimedExecutor(executor))
-        return Runner(timed[-1])
+        return Runner(timed[-1], *sampler)
 
     with patch("parley_worker.engine.opening.Runner", runner):
         process.main()
