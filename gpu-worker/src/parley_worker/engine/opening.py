@@ -17,6 +17,7 @@ from parley_worker.kv.cache import blocks_for
 from parley_worker.models.config import ModelConfig, read_model_config
 from parley_worker.models.loader import load_model
 from parley_worker.native.opening import open_native
+from parley_worker.native.sampler import NativeSampler
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.ngram import NgramProposer
 from parley_worker.scheduler.scheduler import Scheduler
@@ -77,7 +78,8 @@ def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) 
             raise EngineConfigError(f"threads: {error}") from error
     elif device.type == "cpu":
         choose_threads(executor, set_threads, count_physical_cores())
-    return executor, Runner(executor), config.step_tokens or choose_step_tokens(executor, model.window)
+    runner = Runner(executor, NativeSampler(native.pool, model.vocab_size)) if native else Runner(executor)
+    return executor, runner, config.step_tokens or choose_step_tokens(executor, model.window)
 
 
 def _open_torch(config: EngineConfig, model: ModelConfig, device: torch.device) -> TorchExecutor:

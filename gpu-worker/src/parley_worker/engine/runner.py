@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Ordered
 from typing import Protocol
 
-import torch
+from torch import Tensor
 
 from parley_worker.engine.executor import Executor
-from parley_worker.engine.sampler import Plan, Sampled
+from parley_worker.engine.sampler import sample
 from parley_worker.scheduler.assembly import make_batch
+from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Drawn
 from parley_worker.scheduler.step import Step
 
@@ -29,16 +31,23 @@ class StepRunner(Protocol):
     def launch(self, step: Step) -> Launched: ...
 
 
+class Sampler(Protocol):
+    """Draws a token from each row of float32 scores [D, vocab], which it may overwrite.
+
+    What a row draws depends on its scores, settings, seed and index alone, to the bit.
+    """
+
+    def __call__(self, scores: Tensor, draws: Ordered[Draw]) -> Launched: ...
+
+
 class Runner:
     """The runner of an executor that computes while it is called."""
 
     looks_ahead = False
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    def __init__(self, executor: Executor, sampler: Sampler = sample) -> None:
+        self._executor, self._sampler = executor, sampler
 
-    @torch.inference_mode()
-    def launch(self, step: Step) -> Sampled:
+    def launch(self, step: Step) -> Launched:
         """See `StepRunner`."""
-        scores = self._executor.execute(make_batch(step))
-        return Plan.of(step.draws, scores.shape[-1], scores.device).sample(scores)
+        return self._sampler(self._executor.execute(make_batch(step)), step.draws)

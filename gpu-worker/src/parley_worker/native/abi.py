@@ -1,4 +1,4 @@
-"""The C interface of the library, as csrc/exports.cpp and csrc/gemm_abi.cpp define it."""
+"""The C interface of the library, as csrc/exports.cpp, csrc/gemm_abi.cpp and csrc/sampler_abi.cpp define it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ class Batch(ctypes.Structure):
     ]
 
 
+class Draw(ctypes.Structure):
+    _fields_ = [
+        ("temperature", c_double),
+        ("top_k", c_int64),
+        *((name, c_double) for name in ("top_p", "min_p", "uniform")),
+    ]
+
+
 class AttentionTask(ctypes.Structure):
     _fields_ = [
         *((name, c_int64) for name in ("layer", "head", "heads", "group", "rows", "reach")),
@@ -62,6 +70,9 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_decoder_new": (c_void_p, POINTER(DecoderShape), POINTER(DecoderWeights), c_void_p, c_void_p),
     "parley_decoder_free": (None, c_void_p),
     "parley_decoder_execute": (c_int64, c_void_p, POINTER(Batch), c_void_p, c_char_p, c_int64),
+    "parley_sampler_new": (c_void_p, c_int64),
+    "parley_sampler_free": (None, c_void_p),
+    "parley_sampler_draw": (c_int64, c_void_p, c_void_p, c_void_p, c_int64, POINTER(Draw), POINTER(c_int64)),
     "parley_normalize": (None, c_void_p, c_void_p, c_int64, c_double, c_void_p),
     "parley_rotate": (None, c_void_p, c_void_p, c_void_p, c_int64),
     "parley_activate": (None, c_void_p, c_void_p, c_int64),

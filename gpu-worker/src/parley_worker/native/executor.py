@@ -20,7 +20,8 @@ from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
 
 
 class NativeExecutor:
-    """A model on the CPU; see `Executor`. `config`: its shape. `weight_bytes`: the memory of its matrices."""
+    """A model on the CPU; see `Executor`. `config`: its shape. `weight_bytes`: the memory of its matrices. `pool`: the
+    threads of its steps, for others between them."""
 
     invariant = True
     looks_ahead = False
@@ -42,18 +43,18 @@ class NativeExecutor:
         self.blocks = kv_bytes // size
         self.weight_bytes = weights.bytes
         self.cache = Cache(library, config.layers, self.blocks, config.kv_heads, config.head_dim, half=int8)
-        self._pool = Pool(library, threads)
-        self._decoder = Decoder(*_describe(config, weights), self.cache, self._pool, keeps=weights)
+        self.pool = Pool(library, threads)
+        self._decoder = Decoder(*_describe(config, weights), self.cache, self.pool, keeps=weights)
         self._rotations = Rotations(config)
         self._scores = torch.empty(0, config.vocab_size)
 
     @property
     def threads(self) -> int:
-        return self._pool.threads
+        return self.pool.threads
 
     def set_threads(self, threads: int) -> None:
         """How many threads share a step from now on. Raises OSError if the system has no more."""
-        self._pool.resize(threads)
+        self.pool.resize(threads)
 
     def execute(self, batch: Batch) -> Tensor:
         """See `Executor`. Raises ValueError for a batch that is not one of this model and cache, and MemoryError."""

@@ -165,3 +165,19 @@ class Decoder(_Handle):
             raise MemoryError("no memory for a step")
         if outcome:
             raise ValueError(self._message.value.decode())
+
+
+class Sampler(_Handle):
+    """Draws tokens from rows of scores [rows, vocab], which the threads of `pool` share."""
+
+    def __init__(self, pool: Pool, vocab: int) -> None:
+        super().__init__(pool.library, pool.library.functions.parley_sampler_new(vocab), "parley_sampler_free", "draws")
+        self._pool = pool
+        self._draw = self.library.functions.parley_sampler_draw
+
+    def draw(self, scores: int, draws: ctypes.Array[abi.Draw]) -> list[int]:
+        """A token for each row of the scores at this address, -1 where one is not finite. Raises MemoryError."""
+        tokens = (ctypes.c_int64 * len(draws))()
+        if self._draw(self.pointer, self._pool.pointer, scores, len(draws), draws, tokens):
+            raise MemoryError("no memory for draws")
+        return list(tokens)

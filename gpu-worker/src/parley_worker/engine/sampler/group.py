@@ -23,6 +23,12 @@ _GREEDY_TEMPERATURE = 1e-5
 _NARROWEST = 32
 
 
+def is_greedy(sampling: Sampling, vocab: int) -> bool:
+    """Whether only the best token can be drawn."""
+    # The best of `vocab` tokens has at least 1 / vocab of the probability: a smaller nucleus holds it alone.
+    return sampling.temperature < _GREEDY_TEMPERATURE or sampling.top_k == 1 or sampling.top_p * vocab <= 1.0
+
+
 class Kind(NamedTuple):
     """What a draw needs, by its own settings alone, so that it goes through the same kernels in any company.
 
@@ -37,9 +43,7 @@ class Kind(NamedTuple):
     @classmethod
     def of(cls, sampling: Sampling, vocab: int) -> Kind | None:
         """None: greedy."""
-        # The best of `vocab` tokens has at least 1 / vocab of the probability: a smaller nucleus holds it alone.
-        tiny_nucleus = sampling.top_p * vocab <= 1.0
-        if sampling.temperature < _GREEDY_TEMPERATURE or sampling.top_k == 1 or tiny_nucleus:
+        if is_greedy(sampling, vocab):
             return None
         limited = 0 < sampling.top_k < vocab
         if limited and sampling.top_k <= WIDEST:

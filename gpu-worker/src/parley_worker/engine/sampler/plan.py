@@ -61,6 +61,12 @@ class Plan:
         return Sampled(self.draws, tokens, finite, logprobs)
 
 
+@torch.inference_mode()
+def sample(scores: Tensor, draws: Ordered[Draw]) -> Sampled:
+    """Draw by a plan that is made now."""
+    return Plan.of(draws, scores.shape[-1], scores.device).sample(scores)
+
+
 def _survey(logits: Tensor) -> tuple[Tensor, Tensor]:
     """The best score of each block, and which rows are finite."""
     parts = [(per_block(part, torch.amax), per_block(part, torch.amin).amin(dim=-1)) for part in batches(logits)]

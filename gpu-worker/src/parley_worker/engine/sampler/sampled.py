@@ -22,26 +22,46 @@ class Sampled:
 
     def __init__(self, draws: Ordered[Draw], tokens: Tensor, finite: Tensor, logprobs: LogProbs | None) -> None:
         self.tokens, self.finite = tokens.masked_fill(~finite, 0), finite
-        self._asked = [(row, draw.sampling.logprobs) for row, draw in enumerate(draws)] if logprobs else []
+        self._draws = draws
         likeliest = (logprobs.chosen(self.tokens), logprobs.best, logprobs.ids) if logprobs else ()
         self._readback = Readback(torch.where(finite, self.tokens, -1), *likeliest)
 
     def read(self) -> list[Drawn | None]:
         """What each row drew; None where its scores were not finite."""
         tokens, *likeliest = self._readback.wait()
-        drawn = [Drawn(token) if token >= 0 else None for token in tokens.tolist()]
-        if likeliest:
-            for row, told in self._told(drawn, *likeliest):
-                drawn[row] = told
-        return drawn
+        return _read(self._draws, tokens.tolist(), *likeliest)
 
-    def _told(
-        self, drawn: list[Drawn | None], chosen: Tensor, values: Tensor, ids: Tensor
-    ) -> Iterator[tuple[int, Drawn]]:
-        rows = [(row, count) for row, count in self._asked if count is not None]
-        likeliest = zip(rows, chosen.tolist(), values.tolist(), ids.tolist(), strict=True)
-        for (row, count), logprob, best_values, best_ids in likeliest:
-            token = drawn[row]
-            if token is not None:
-                best = tuple(zip(best_ids[:count], best_values[:count], strict=True))
-                yield row, Drawn(token.token_id, logprob, best)
+
+class SampledOnHost:
+    """Tokens that are on the host already, -1 where the scores were not finite."""
+
+    def __init__(self, draws: Ordered[Draw], tokens: list[int], logprobs: LogProbs | None) -> None:
+        self._draws, self._tokens, self._logprobs = draws, tokens, logprobs
+
+    def read(self) -> list[Drawn | None]:
+        """As `Sampled.read`."""
+        logprobs = self._logprobs
+        if not logprobs:
+            return _read(self._draws, self._tokens)
+        chosen = logprobs.chosen(torch.tensor(self._tokens).clamp(min=0))
+        return _read(self._draws, self._tokens, chosen, logprobs.best, logprobs.ids)
+
+
+def _read(draws: Ordered[Draw], tokens: list[int], *likeliest: Tensor) -> list[Drawn | None]:
+    drawn = [Drawn(token) if token >= 0 else None for token in tokens]
+    if likeliest:
+        asked = [(row, draw.sampling.logprobs) for row, draw in enumerate(draws) if draw.sampling.logprobs is not None]
+        for row, told in _tell(drawn, asked, *likeliest):
+            drawn[row] = told
+    return drawn
+
+
+def _tell(
+    drawn: list[Drawn | None], asked: list[tuple[int, int]], chosen: Tensor, values: Tensor, ids: Tensor
+) -> Iterator[tuple[int, Drawn]]:
+    likeliest = zip(asked, chosen.tolist(), values.tolist(), ids.tolist(), strict=True)
+    for (row, count), logprob, best_values, best_ids in likeliest:
+        token = drawn[row]
+        if token is not None:
+            best = tuple(zip(best_ids[:count], best_values[:count], strict=True))
+            yield row, Drawn(token.token_id, logprob, best)
