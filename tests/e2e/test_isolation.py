@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from support.graphql import TRANSPORTS, Http, Json, code_of
 from support.people import LIST, MESSAGES, Person, sign_up
+from support.platform import Platform
 
 INTROSPECTION = """
 query {
@@ -86,7 +87,8 @@ class Objects:
 
 
 @pytest.fixture(scope="module")
-def shared() -> dict[str, Any]:
+def shared(platform: Platform) -> dict[str, Any]:
+    """What is made on one platform is not there on the next."""
     return {}
 
 
