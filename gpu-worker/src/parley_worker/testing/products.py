@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ctypes import c_int64, c_void_p
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 from parley_worker.native.library import Format, Library, Matrix, Pool
 
 Floats = NDArray[np.float32]
+Divide = Callable[[int, int, Callable[[int, int], None]], None]
 
 _WORK = ctypes.CFUNCTYPE(None, c_void_p, ctypes.c_int, ctypes.c_int)
+_RUN = ctypes.CFUNCTYPE(None, c_int64, c_int64)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     # The result first, then the arguments.
     "parley_row_stride": (c_int64, c_int64),
@@ -24,6 +27,9 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_multiply": (None, *(c_void_p,) * 2, c_int64, c_void_p, c_int64, *(c_void_p,) * 3, c_int64, c_int64),
     "parley_pool_fork": (None, c_void_p, _WORK, c_void_p),
     "parley_pool_barrier": (None, c_void_p),
+    "parley_shares_create": (c_void_p, c_int64),
+    "parley_shares_delete": (None, c_void_p),
+    "parley_shares_divide": (None, c_void_p, c_int64, c_int64, _RUN),
 }
 
 
@@ -84,6 +90,16 @@ class Products:
     def barrier(self) -> None:
         """Inside a fork: wait for the others."""
         self.library.functions.parley_pool_barrier(self.pool.pointer)
+
+    @contextmanager
+    def shares(self) -> Iterator[Divide]:
+        """A function divide(count, thread, work), which runs work(first, last): once on every thread for each job."""
+        functions = self.library.functions
+        shares = c_void_p(functions.parley_shares_create(self.pool.threads))
+        try:
+            yield lambda count, thread, work: functions.parley_shares_divide(shares, count, thread, _RUN(work))
+        finally:
+            functions.parley_shares_delete(shares)
 
 
 __all__ = ["Format", "Matrix", "Products", "Rows"]

@@ -1,4 +1,5 @@
 // Pools, matrices and products for callers outside C++: handles, pointers and 64-bit integers.
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -6,6 +7,7 @@
 #include "gemm.h"
 #include "matrix.h"
 #include "pool.h"
+#include "shares.h"
 
 using namespace parley;
 
@@ -35,6 +37,24 @@ int64_t parley_pool_resize(Pool* pool, int64_t threads) {
 void parley_pool_fork(Pool* pool, Pool::Work work, void* context) { pool->fork(work, context); }
 
 void parley_pool_barrier(Pool* pool) { pool->barrier(); }
+
+// Null without memory.
+Shares* parley_shares_create(int64_t threads) {
+    try {
+        auto shares = std::make_unique<Shares>();
+        shares->resize(int(threads));
+        return shares.release();
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void parley_shares_delete(Shares* shares) { delete shares; }
+
+// Shares::divide.
+void parley_shares_divide(Shares* shares, int64_t count, int64_t thread, void (*work)(int64_t first, int64_t last)) {
+    shares->divide(count, int(thread), [&](const Run& run) { work(run.first, run.last); });
+}
 
 // Null when a size is out of range or memory is lacking.
 Matrix* parley_matrix_create(int64_t format, int64_t outputs, int64_t inputs) {
