@@ -1,25 +1,29 @@
 """Compiles the library, at `make setup` and wherever it is missing: `python -m parley_worker.native.build`.
 
-A library lies in a cache folder whose name says what it was made of: the sources, the flags and the compiler. An image
-has its libraries beside this file instead, where its own build puts them with the argument `packaged`.
+A library lies in a cache folder whose name says what it was made of: the sources, the flags and the compiler. A build
+that adds one removes those that nobody has used for a month. An image has its libraries beside this file instead, where
+its own build puts them with the argument `packaged`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from parley_worker.native.cache import claim, scratch, sweep
 from parley_worker.native.errors import NativeUnavailable
 from parley_worker.native.processor import Variant, supported, variants
+
+logger = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent / "csrc"
 PACKAGED = Path(__file__).parent / "lib"
@@ -63,14 +67,17 @@ def build(wanted: Sequence[Variant], folder: Path | None = None) -> list[Path]:
     Any number of processes may build at once. Raises NativeUnavailable.
     """
     compiler = find_compiler()
-    folder = folder or _cache() / _digest(compiler.version, *compiler.command)
+    root = folder or _cache()
+    folder = folder or root / _digest(compiler.version, *compiler.command)
     paths = [folder / file_name(variant) for variant in wanted]
     try:
+        missing = [(variant, path) for variant, path in zip(wanted, paths, strict=True) if not claim(root, path)]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            missing = [(variant, path) for variant, path in zip(wanted, paths, strict=True) if not path.exists()]
-            list(threads.map(lambda job: _compile(compiler, *job), missing))
+            list(threads.map(lambda job: _compile(compiler, root, *job), missing))
     except OSError as error:
         raise NativeUnavailable(f"the library cannot be written: {error}") from error
+    if missing and root != folder:
+        _sweep(root)
     return paths
 
 
@@ -79,16 +86,22 @@ def file_name(variant: Variant) -> str:
     return f"parley-{variant.name}-{_digest(*variant.flags, *_FLAGS, *_LINK, *_read_sources())}.so"
 
 
-def _compile(compiler: Compiler, variant: Variant, path: Path) -> None:
+def _compile(compiler: Compiler, root: Path, variant: Variant, path: Path) -> None:
     """Renamed when it is whole, and on the disk: nobody ever loads half a library."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     sources = sorted(map(str, SOURCES.glob("*.cpp")))
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as scratch:
-        output = Path(scratch) / path.name
+    with scratch(root, path.parent) as folder:
+        output = Path(folder) / path.name
         _run((*compiler.command, *_FLAGS, *variant.flags, *sources, *_LINK, "-o", str(output)))
         with output.open("rb") as written:
             os.fsync(written.fileno())
         output.rename(path)
+
+
+def _sweep(root: Path) -> None:
+    try:
+        sweep(root)
+    except OSError as error:
+        logger.warning("old libraries are left where they are: %s", error)
 
 
 def _run(command: Sequence[str]) -> str:
