@@ -16,7 +16,16 @@ from typing import Any
 
 import pytest
 from support.people import PASSWORD, new_email, scripted
-from support.platform import SCRIPTED, Platform, end_group, environment, free_port, group_members, start_platform
+from support.platform import (
+    SCRIPTED,
+    START_SECONDS,
+    Platform,
+    end_group,
+    environment,
+    free_port,
+    group_members,
+    start_platform,
+)
 
 
 def parley(*arguments: str, home: Path, stdin: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
@@ -139,7 +148,7 @@ def catches(pid: int, number: signal.Signals) -> bool:
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + START_SECONDS
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.005)
