@@ -1,14 +1,18 @@
 """What a cached prefix saves: requests that share 600 tokens, and a conversation of 20 turns, ours beside llama-server.
 
-    PYTHONPATH=tests .venv/bin/python tests/bench/engine/prefix.py [small|medium]
+    PYTHONPATH=tests .venv/bin/python tests/bench/engine/prefix.py [small] [medium]
 
 One after the other: 16 requests of the same 600 tokens and 12 of their own; the time to the first token of each against
 that of the first, which computes the prefix. At once: the same with another prefix, all sent together; the first is
 then what one such request takes alone, measured just before, and all of them should be answered within little more than
-that. Conversation: each turn repeats all before it, adds a question of 24 tokens, and is answered with 24; the time to
-the first token of turn 20 (the median of 18, 19 and 20) against that of turn 1. The system prompt of 200 tokens has
-been seen before, as it has on a server that gives it to everyone, so that turn 1 computes no more than any other; the
-median of 3 conversations.
+that.
+
+Conversation: each turn repeats all before it, adds a question of 24 tokens, and is answered with 24; the time to the
+first token of turn 20 (the median of 18, 19 and 20) against that of turn 1; the median of 3 conversations, of the
+medium model one. Twice: of users who are new, for whom turn 1 computes the system prompt of 200 tokens (users share no
+prefixes, see ADR 0011; of llama-server, which knows no users, each such conversation has a system prompt of its own),
+and, the harsh form, of a user whose earlier chats began with the same system prompt, so that turn 1 computes no more
+than any other turn.
 
 llama-server with its prompt cache on and a slot for each of the requests at once.
 """
@@ -32,7 +36,8 @@ from bench.engine.peers import ensure_peers
 from parley_worker.config import Dtype
 
 THREADS, REQUESTS, PREFIX, OWN, TOKENS = 2, 16, 600, 12, 8
-CONVERSATIONS, TURNS, SYSTEM, QUESTION, REPLY = 3, 20, 200, 24, 24
+TURNS, SYSTEM, QUESTION, REPLY = 20, 200, 24, 24
+CONVERSATIONS = {SMALL: 3, MEDIUM: 1}
 CONTEXT = 1536
 
 
@@ -74,12 +79,16 @@ class Session:
             "cached": statistics.median(answer.cached for answer in answers),
         }
 
-    async def conversation(self) -> dict[str, Any]:
-        system = self._words(SYSTEM)
-        await self._engine(Ask(system + self._words(QUESTION), 2, share=True))
-        told = [await self._turns(system) for _ in range(CONVERSATIONS)]
+    async def conversations(self, count: int, *, known: bool) -> dict[str, Any]:
+        """known: the system prompt has been computed before turn 1. last: of the last three turns."""
+        told, system = [], self._words(SYSTEM)
+        if known:
+            await self._engine(Ask(system + self._words(QUESTION), 2, share=True))
+        for _ in range(count):
+            told.append(await self._turns(system if known else self._words(SYSTEM)))
         firsts = [statistics.median(turn) for turn in zip(*(firsts for firsts, _ in told), strict=True)]
-        return {"firsts": firsts, "cached": told[-1][1], "ratio": statistics.median(firsts[-3:]) / firsts[0]}
+        last = statistics.median(firsts[-3:])
+        return {"firsts": firsts, "cached": told[-1][1], "last": last, "ratio": last / firsts[0]}
 
     async def _turns(self, history: tuple[int, ...]) -> tuple[list[float], list[int]]:
         firsts, cached = [], []
@@ -107,14 +116,21 @@ async def measure(name: str) -> dict[str, dict[str, Any]]:
         sessions = {label: Session(engine, model.config["vocab_size"]) for label, engine in engines.items()}
         for session in sessions.values():
             await session.in_turn()
-        return {
-            label: {
-                "in_turn": await session.in_turn(),
-                "at_once": await session.at_once(),
-                "conversation": await session.conversation(),
-            }
-            for label, session in sessions.items()
-        }
+        report.progress(f"{name}: all are open and warm")
+        return {label: await ask_all(label, session, CONVERSATIONS[name]) for label, session in sessions.items()}
+
+
+async def ask_all(label: str, session: Session, count: int) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for part, run in (
+        ("in_turn", session.in_turn()),
+        ("at_once", session.at_once()),
+        ("new_user", session.conversations(count, known=False)),
+        ("known_user", session.conversations(count, known=True)),
+    ):
+        told[part] = await run
+        report.progress(f"{label}, {part}: {told[part]['ratio']:.3g}")
+    return told
 
 
 def show(name: str, results: dict[str, dict[str, Any]]) -> None:
@@ -130,17 +146,20 @@ def show(name: str, results: dict[str, dict[str, Any]]) -> None:
     ]
     report.table(("the same at once", "alone ms", "1st ms", "median ms", "last ms", "wait after 1st / alone"), rows)
     rows = [
-        (label, each["firsts"][0] * 1000, each["firsts"][-1] * 1000, each["ratio"], each["cached"][-1])
-        for label, each in ((label, result["conversation"]) for label, result in results.items())
+        (f"{label}, {user}", each["firsts"][0] * 1000, each["last"] * 1000, each["ratio"], each["cached"][-1])
+        for user, part in (("new user", "new_user"), ("known user", "known_user"))
+        for label, each in ((label, result[part]) for label, result in results.items())
     ]
     report.table((f"conversation of {TURNS} turns", "turn 1 ms", "turn 20 ms", "ratio", "cached"), rows)
 
 
-async def main(name: str) -> None:
-    results = await measure(name)
-    show(name, results)
-    report.save("prefix", {"model": name, "engines": results})
+async def main(names: list[str]) -> None:
+    for name in names:
+        results = await measure(name)
+        show(name, results)
+        report.save(f"prefix-{name}", {"engines": results})
 
 
 if __name__ == "__main__":
-    asyncio.run(main({"small": SMALL, "medium": MEDIUM}[sys.argv[1] if len(sys.argv) > 1 else "small"]))
+    chosen = {"small": SMALL, "medium": MEDIUM}
+    asyncio.run(main([chosen[each] for each in sys.argv[1:]] or [SMALL, MEDIUM]))

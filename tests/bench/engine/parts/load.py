@@ -66,10 +66,11 @@ def words(count: int, vocabulary: int, rng: random.Random | None = None) -> tupl
     return tuple(rng.randrange(FIRST_WORD, vocabulary - 8) for _ in range(count))
 
 
-def mixed(count: int, vocabulary: int, *, seed: int) -> list[Ask]:
-    """Prompts of U(50, 400) tokens and answers of U(50, 200): the same lengths each time, words by the seed."""
+def mixed(count: int, vocabulary: int, *, seed: int, longest: int = 200) -> list[Ask]:
+    """Prompts of U(50, 400) tokens, answers of U(longest / 4, longest): the same lengths each time, words by seed."""
     lengths, rng = random.Random(0), random.Random(seed)
-    return [Ask(words(lengths.randint(50, 400), vocabulary, rng), lengths.randint(50, 200)) for _ in range(count)]
+    answer = (longest // 4, longest)
+    return [Ask(words(lengths.randint(50, 400), vocabulary, rng), lengths.randint(*answer)) for _ in range(count)]
 
 
 async def drive(engine: Engine, asks: Sequence[Ask], streams: int) -> Outcome:
