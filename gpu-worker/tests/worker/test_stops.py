@@ -86,7 +86,7 @@ async def test_a_lost_lease_is_dropped_in_silence(platform: Platform) -> None:
 async def test_the_deadline_ends_an_answer(platform: Platform) -> None:
     backend = ProbedBackend()
     async with platform.worker(backend):
-        generation_id = await platform.ask(seconds=1.5, max_tokens=10_000)
+        generation_id = await platform.ask(seconds=3.0, max_tokens=10_000)
         event = await platform.end()
         await backend.until_running(0)
     assert isinstance(event, GenerationFailed)

@@ -93,7 +93,7 @@ async def test_a_fenced_worker_writes_nothing_more(platform: Platform) -> None:
 
 async def test_a_worker_that_renewed_nothing_for_the_time_of_a_lease_writes_nothing_more(platform: Platform) -> None:
     """Also where nobody has raised the fence yet, as in a process that was paused."""
-    platform.owner.lease_seconds = 1.0
+    platform.owner.lease_seconds = 1.8  # less than the time between two heartbeats
     backend = ProbedBackend()
     async with platform.worker(backend):
         generation_id = await platform.ask(max_tokens=10_000)

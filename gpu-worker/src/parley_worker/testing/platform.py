@@ -25,6 +25,7 @@ from parley_worker.adapters.grpc import GrpcCoordinator
 from parley_worker.backends.base import Backend
 from parley_worker.endings import Event
 from parley_worker.testing.owner import GenerationOwner, Owned
+from parley_worker.testing.wakeup import PATIENCE_SECONDS
 from parley_worker.worker import Worker
 
 STREAM_SECONDS = 3600.0
@@ -74,7 +75,7 @@ class Platform:
 
     async def end(self) -> Event:
         """The next terminal event."""
-        (delivery,) = await self.ends.fetch(1, timeout=10.0)
+        (delivery,) = await self.ends.fetch(1, timeout=PATIENCE_SECONDS)
         event = from_record(delivery.record)
         await self.ends.settle(delivery)
         assert isinstance(event, Event)
