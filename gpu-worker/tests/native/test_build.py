@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from parley_worker.config import Dtype, EngineConfig, ExecutorKind
-from parley_worker.engine.errors import EngineConfigError
 from parley_worker.native.build import build, file_name, find_compiler, find_library
 from parley_worker.native.errors import NativeUnavailable
-from parley_worker.native.executor import NativeExecutor
 from parley_worker.native.library import Library
-from parley_worker.native.opening import open_native
 from parley_worker.native.processor import AVX2, AVX512, GENERIC, supported, variants
-from parley_worker.testing.checkpoints import write_checkpoint
 
 CPU = torch.device("cpu")
 OTHER = 'extern "C" int parley_answer() { return 2; }'
-
-
-@pytest.fixture
-def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "no-such-compiler")
 
 
 def test_it_is_compiled_once(small_library: Path, tmp_path: Path) -> None:
@@ -121,54 +109,6 @@ def test_the_best_that_the_processor_lists_is_chosen(tmp_path: Path) -> None:
         assert list(supported(cpuinfo)) == [variant for variant in expected if variant in variants()]
     assert supported(tmp_path / "none") == (GENERIC,)
     assert variants("aarch64") == (GENERIC,)
-
-
-def test_auto_falls_back_to_torch_in_one_line(
-    small_library: Path, tmp_path: Path, no_compiler: None, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert open_native(EngineConfig(tmp_path), CPU) is None
-    (record,) = caplog.records
-    assert "computes with torch, which is slower: no C++ compiler" in record.getMessage()
-
-
-def test_what_torch_is_wanted_or_needed_for_is_not_worth_a_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = EngineConfig(tmp_path)
-    with caplog.at_level(logging.WARNING):
-        assert open_native(replace(config, executor=ExecutorKind.TORCH), CPU) is None
-        assert open_native(replace(config, dtype=Dtype.BFLOAT16), CPU) is None
-        assert open_native(config, torch.device("cuda")) is None
-    assert not caplog.records
-
-
-@pytest.mark.parametrize(
-    ("changes", "device", "reason"),
-    [
-        ({"dtype": Dtype.BFLOAT16}, "cpu", "it computes in float32 or int8, not in bfloat16"),
-        ({}, "cuda", "it computes on a CPU, not on cuda"),
-    ],
-)
-def test_native_that_cannot_be_had_is_refused(
-    tmp_path: Path, changes: dict[str, Dtype], device: str, reason: str
-) -> None:
-    config = replace(EngineConfig(tmp_path, executor=ExecutorKind.NATIVE), **changes)
-    with pytest.raises(EngineConfigError, match=f"executor: native cannot be had: {reason}"):
-        open_native(config, torch.device(device))
-
-
-def test_native_without_a_library_is_refused(small_library: Path, tmp_path: Path, no_compiler: None) -> None:
-    with pytest.raises(EngineConfigError, match="executor: native cannot be had: no C"):
-        open_native(EngineConfig(tmp_path, executor=ExecutorKind.NATIVE), CPU)
-
-
-def test_auto_is_native_where_it_can_be_had(tmp_path: Path) -> None:
-    folder = write_checkpoint(tmp_path / "model")
-    executor = open_native(EngineConfig(folder, kv_bytes=1 << 20), CPU, threads=2)
-    assert isinstance(executor, NativeExecutor)
-    assert executor.threads == 2
-    assert executor.blocks == (1 << 20) // (2 * 2 * 16 * (12 + 16) * 4)
 
 
 def test_a_file_that_is_no_library_is_unavailable(small_library: Path, tmp_path: Path) -> None:

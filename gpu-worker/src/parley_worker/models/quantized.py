@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 _LARGEST_CODE = 127
+# Sums of more products of two codes may not fit into 32 bits.
+MOST_INPUTS = (2**31 - 1) // _LARGEST_CODE**2
 # Of smaller rows the inverse of the scale would be infinite: they count as zero.
 _LEAST = 1e-36
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.files import read_json
-from parley_worker.models.quantized import quantize
+from parley_worker.models.quantized import MOST_INPUTS, quantize
 
 _SINGLE, _INDEX = "model.safetensors", "model.safetensors.index.json"
 _DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
@@ -97,8 +97,10 @@ class Weights:
     def quantized(self, names: list[str]) -> tuple[Tensor, Tensor]:
         """Matrices [outputs, inputs] of equal inputs, one below the other: codes and scales, see `quantize`."""
         shapes = [self._entry(name).shape for name in names]
-        outputs = sum(shape[0] for shape in shapes)
-        codes = torch.empty(outputs, shapes[0][1], dtype=torch.int8, device=self._device)
+        outputs, inputs = sum(shape[0] for shape in shapes), shapes[0][1]
+        if inputs > MOST_INPUTS:
+            raise self.error(names[0], f"has rows of {inputs} numbers, and int8 takes {MOST_INPUTS} at most")
+        codes = torch.empty(outputs, inputs, dtype=torch.int8, device=self._device)
         scales = torch.empty(outputs, device=self._device)
         pieces = chain.from_iterable(self.pieces(name, torch.float32) for name in names)
         small = chain.from_iterable(

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class NativeUnavailable(RuntimeError):
-    """There is no library for this machine, and none can be built. The message is one line."""
+    """No library for this machine is there or can be built, or it does not compute such a model. One line."""

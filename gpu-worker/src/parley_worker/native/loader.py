@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from parley_worker.models.config import ModelConfig, read_model_config
-from parley_worker.models.errors import CheckpointError
 from parley_worker.models.loader import check_tensors
 from parley_worker.models.tensors import EMBEDDING, NORM, layer_name
 from parley_worker.models.weights import Weights
+from parley_worker.native.errors import NativeUnavailable
 from parley_worker.native.library import MAX_INPUTS, Format, Library, Matrix
 
 _HALF = {torch.bfloat16: Format.BF16, torch.float16: Format.F16}
@@ -53,13 +53,15 @@ class PackedWeights:
 def load_packed(library: Library, folder: Path, *, int8: bool) -> tuple[ModelConfig, PackedWeights]:
     """Read the model in `folder`. Raises CheckpointError, naming the file and the key, if it cannot be served.
 
+    NativeUnavailable: it has longer rows than the library multiplies.
+
     int8 quantizes every matrix that rows are multiplied with; an embedding that is not the head stays as it is. Without
     it, weights of 16 bits stay so, as every one of them is a float32 too.
     """
     config = read_model_config(folder)
     widest = max(config.hidden_size, config.intermediate_size, config.heads * config.head_dim)
     if widest > MAX_INPUTS:
-        raise CheckpointError(f"{folder / 'config.json'}: rows of {widest} numbers are more than {MAX_INPUTS}")
+        raise NativeUnavailable(f"the model has rows of {widest} numbers, and it multiplies {MAX_INPUTS} at most")
     weights = Weights(folder, torch.float32, torch.device("cpu"))
     return config, _Packer(library, config, weights, int8).pack()
 
