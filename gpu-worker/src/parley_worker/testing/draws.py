@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from parley_worker.engine.sampler import Plan, shortlist, whole
+from parley_worker.engine.runner import Sampler
 from parley_worker.engine.sampler import group as groups
+from parley_worker.engine.sampler import shortlist, whole
 from parley_worker.engine.sampler.blocks import best, highest, per_block
 from parley_worker.scheduler.draw import Draw
-from parley_worker.scheduler.request import Drawn, Sampling
+from parley_worker.scheduler.request import Sampling
 from parley_worker.testing.sampling import PLAIN
 
 Floats = NDArray[np.float64]
@@ -47,21 +48,19 @@ def draw(sampling: Sampling, index: int = 0) -> Draw:
     return Draw(sampling, index, HISTORY, prompt=4)
 
 
-def sample(draws: list[Draw], logits: torch.Tensor) -> list[Drawn | None]:
-    """What is drawn from each row of `logits`, which stay as they are."""
-    return Plan.of(draws, logits.shape[-1], CPU).sample(logits.clone()).read()
-
-
-def tokens(draws: list[Draw], logits: torch.Tensor) -> list[int | None]:
+def tokens(sampler: Sampler, draws: list[Draw], logits: torch.Tensor) -> list[int | None]:
     """The tokens that are drawn from the rows of `logits`, None for a row that is not finite."""
-    return [None if drawn is None else drawn.token_id for drawn in sample(draws, logits)]
+    return [
+        None if drawn is None else drawn.token_id
+        for drawn in sampler(logits.clone(memory_format=torch.contiguous_format), draws).read()
+    ]
 
 
-def draw_many(sampling: Sampling, count: int = 4000, logits: torch.Tensor = LOGITS) -> np.ndarray:
+def draw_many(sampler: Sampler, sampling: Sampling, count: int = 4000, logits: torch.Tensor = LOGITS) -> np.ndarray:
     """How often each token is drawn, half over neighbouring seeds, half over neighbouring indexes."""
     draws = [draw(replace(sampling, seed=seed)) for seed in range(count // 2)]
     draws += [draw(sampling, index) for index in range(count // 2)]
-    drawn = tokens(draws, logits.repeat(count, 1))
+    drawn = tokens(sampler, draws, logits.repeat(count, 1))
     assert None not in drawn
     return np.bincount(np.array(drawn), minlength=len(logits))
 

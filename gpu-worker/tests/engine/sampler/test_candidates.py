@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers.generation import logits_process as oracle
 
+from parley_worker.engine.runner import Sampler
 from parley_worker.engine.sampler import nucleus
 from parley_worker.scheduler.request import Sampling
 from parley_worker.testing.draws import PENALTIES, draw, draw_many, kept, tokens
@@ -74,30 +75,32 @@ def test_a_nucleus_ends_where_sorting_says(scale: float, top_p: float) -> None:
         replace(PLAIN, top_p=1e-9),
     ],
 )
-def test_greedy_settings_take_the_best_token_the_first_of_ties(sampling: Sampling) -> None:
+def test_greedy_settings_take_the_best_token_the_first_of_ties(sampler: Sampler, sampling: Sampling) -> None:
     logits = torch.zeros(300)
     logits[[70, 71, 140, 299]] = 4.0
-    assert draw_many(sampling, 200, logits)[70] == 200
+    assert draw_many(sampler, sampling, 200, logits)[70] == 200
 
 
 @pytest.mark.parametrize(
     "sampling", [PLAIN, replace(PLAIN, top_k=4), replace(PLAIN, top_p=0.999), replace(PLAIN, min_p=1e-9)]
 )
-def test_impossible_tokens_are_never_drawn(sampling: Sampling) -> None:
+def test_impossible_tokens_are_never_drawn(sampler: Sampler, sampling: Sampling) -> None:
     logits = torch.full((200,), -200.0)
     logits[[0, 130]] = 0.0
-    assert draw_many(replace(sampling, temperature=0.1), 2000, logits)[[0, 130]].sum() == 2000
+    assert draw_many(sampler, replace(sampling, temperature=0.1), 2000, logits)[[0, 130]].sum() == 2000
 
 
 @pytest.mark.parametrize("sampling", [PLAIN, replace(PLAIN, top_k=2), replace(PLAIN, top_p=0.9), PENALTIES])
 @pytest.mark.parametrize("temperature", [1e-4, 1.0, 1e300])
-def test_scores_at_the_end_of_their_range_are_drawn_from(sampling: Sampling, temperature: float) -> None:
+def test_scores_at_the_end_of_their_range_are_drawn_from(
+    sampler: Sampler, sampling: Sampling, temperature: float
+) -> None:
     logits = torch.tensor([[3e38, 3e38, -3e38, 0.0, 1.0, -1.0]])
-    (token,) = tokens([draw(replace(sampling, temperature=temperature))], logits)
+    (token,) = tokens(sampler, [draw(replace(sampling, temperature=temperature))], logits)
     assert token in ((0, 1) if temperature <= 1 else range(6))
 
 
-def test_a_temperature_without_end_leaves_all_scores_alike() -> None:
+def test_a_temperature_without_end_leaves_all_scores_alike(sampler: Sampler) -> None:
     logits = torch.tensor([3e38, 3e38, -3e38, 0.0, 1.0, -1.0])
-    counts = draw_many(replace(PLAIN, temperature=1e300), 400, logits)
+    counts = draw_many(sampler, replace(PLAIN, temperature=1e300), 400, logits)
     assert set(np.flatnonzero(counts)) == {0, 1, 3, 4, 5}  # 6e38 below the best is infinitely far

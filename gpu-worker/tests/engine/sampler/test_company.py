@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from parley_worker.engine.runner import Sampler
 from parley_worker.engine.sampler import Plan
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Sampling
-from parley_worker.testing.draws import CPU, PENALTIES, SETTINGS, WIDE, draw, kept, sample, tokens
+from parley_worker.testing.draws import CPU, PENALTIES, SETTINGS, WIDE, draw, kept, tokens
 from parley_worker.testing.sampling import GREEDY, PLAIN
 
 
@@ -30,13 +31,15 @@ def many() -> tuple[list[Draw], torch.Tensor]:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_draw_is_the_same_alone_and_among_others_to_the_last_bit_of_its_logprobs(threads: int) -> None:
+def test_a_draw_is_the_same_alone_and_among_others_to_the_last_bit_of_its_logprobs(
+    sampler: Sampler, threads: int
+) -> None:
     draws, logits = many()
     torch.set_num_threads(threads)
     try:
-        together = sample(draws, logits)
-        backwards = sample(draws[::-1], logits.flip(0))[::-1]
-        alone = [sample([one], logits[i : i + 1])[0] for i, one in enumerate(draws)]
+        together = sampler(logits.clone(), draws).read()
+        backwards = sampler(logits.flip(0).clone(), draws[::-1]).read()[::-1]
+        alone = [sampler(logits[i : i + 1].clone(), [one]).read()[0] for i, one in enumerate(draws)]
     finally:
         torch.set_num_threads(1)
     assert together == alone == backwards
@@ -60,11 +63,13 @@ def test_weights_are_the_same_bits_in_any_batch(sampling: Sampling, vocab: int, 
 
 @pytest.mark.parametrize("sampling", [*SETTINGS, GREEDY, replace(PLAIN, top_p=0.5, logprobs=5)])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_row_that_is_not_finite_has_no_token_and_leaves_the_others_alone(value: float, sampling: Sampling) -> None:
+def test_a_row_that_is_not_finite_has_no_token_and_leaves_the_others_alone(
+    sampler: Sampler, value: float, sampling: Sampling
+) -> None:
     for places in ([2], [140], slice(None), slice(1, None)):
         logits = WIDE.repeat(3, 1)
         logits[1, places] = value
-        assert tokens([draw(GREEDY), draw(sampling), draw(GREEDY)], logits) == [0, None, 0]
+        assert tokens(sampler, [draw(GREEDY), draw(sampling), draw(GREEDY)], logits) == [0, None, 0]
 
 
 def test_rows_that_are_not_finite_feed_a_token_that_exists_to_the_next_step() -> None:
@@ -74,5 +79,5 @@ def test_rows_that_are_not_finite_feed_a_token_that_exists_to_the_next_step() ->
     assert (sampled.tokens.tolist(), sampled.finite.tolist()) == ([0, 149], [False, True])
 
 
-def test_no_draws_are_no_tokens() -> None:
-    assert sample([], torch.zeros(0, 100)) == []
+def test_no_draws_are_no_tokens(sampler: Sampler) -> None:
+    assert sampler(torch.zeros(0, 100), []).read() == []

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers.generation import logits_process as oracle
 
+from parley_worker.engine.runner import Sampler
 from parley_worker.engine.sampler import Plan
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Drawn, Request, Sampling
@@ -17,10 +18,11 @@ from parley_worker.testing.sampling import GREEDY
 
 
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 1.7])
-def test_a_repetition_penalty_is_that_of_transformers(penalty: float) -> None:
+def test_a_repetition_penalty_is_that_of_transformers(sampler: Sampler, penalty: float) -> None:
     logits = torch.randn(5, 40, generator=torch.Generator().manual_seed(3))
     theirs = oracle.RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([HISTORY] * 5), logits.clone())
-    assert tokens([draw(replace(GREEDY, repetition_penalty=penalty))] * 5, logits) == theirs.argmax(-1).tolist()
+    penalized_draws = [draw(replace(GREEDY, repetition_penalty=penalty))] * 5
+    assert tokens(sampler, penalized_draws, logits) == theirs.argmax(-1).tolist()
     ours = penalized(replace(GREEDY, repetition_penalty=penalty), logits)
     assert torch.equal(ours, theirs)
 
@@ -39,9 +41,9 @@ def penalized(sampling: Sampling, logits: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("value", [1e-300, 1e300])
-def test_extreme_penalties_make_no_score_infinite(value: float) -> None:
+def test_extreme_penalties_make_no_score_infinite(sampler: Sampler, value: float) -> None:
     sampling = replace(GREEDY, repetition_penalty=value)
-    assert tokens([draw(sampling)], torch.tensor([[0.0, 5.0, -5.0, 1.0, 1.5, 3.0]])) == [1 if value < 1 else 4]
+    assert tokens(sampler, [draw(sampling)], torch.tensor([[0.0, 5.0, -5.0, 1.0, 1.5, 3.0]])) == [1 if value < 1 else 4]
 
 
 def test_a_resumed_answer_is_penalized_as_the_one_before() -> None:

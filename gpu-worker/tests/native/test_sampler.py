@@ -1,0 +1,116 @@
+"""Draws in C++, uniform number by uniform number."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers.generation import logits_process as oracle
+
+from parley_worker.engine.sampler import sample
+from parley_worker.native import abi
+from parley_worker.native.library import Library, Pool, Sampler
+from parley_worker.native.sampler import NativeSampler
+from parley_worker.scheduler.request import Sampling
+from parley_worker.testing.draws import SETTINGS, draw, tokens
+from parley_worker.testing.native import open_sampler
+from parley_worker.testing.sampling import PLAIN
+
+LAST = 1 - 2.0**-52
+
+
+def invert(library: Library, sampling: Sampling, scores: torch.Tensor, uniforms: list[float]) -> list[int]:
+    """The token that each number gives."""
+    how = (sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
+    draws = (abi.Draw * len(uniforms))(*[abi.Draw(*how, uniform) for uniform in uniforms])
+    rows = scores.repeat(len(uniforms), 1)
+    return Sampler(Pool(library, 2), len(scores)).draw(rows.data_ptr(), draws)
+
+
+def distribution(sampling: Sampling, scores: torch.Tensor) -> NDArray[np.float64]:
+    """The probabilities that transformers gives."""
+    warpers = oracle.LogitsProcessorList([oracle.TemperatureLogitsWarper(sampling.temperature)])
+    if sampling.top_k:
+        warpers.append(oracle.TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        warpers.append(oracle.TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p:
+        warpers.append(oracle.MinPLogitsWarper(sampling.min_p))
+    found: NDArray[np.float64] = warpers(torch.LongTensor([[0]]), scores[None].double()).softmax(-1)[0].numpy()
+    return found
+
+
+@pytest.mark.parametrize("vocab", [700, 1024, 5000])
+@pytest.mark.parametrize("scale", [0.3, 2.0, 8.0])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        PLAIN,
+        replace(PLAIN, top_k=5),
+        replace(PLAIN, top_k=500),
+        replace(PLAIN, top_p=0.9),
+        replace(PLAIN, top_p=0.05),
+        replace(PLAIN, min_p=0.03),
+        replace(PLAIN, min_p=1.0),
+        replace(PLAIN, top_k=50, top_p=0.8, temperature=0.7),
+        replace(PLAIN, top_k=400, top_p=0.8, min_p=0.01, temperature=1.7),
+        replace(PLAIN, top_k=30, min_p=0.1, temperature=0.6),
+        replace(PLAIN, top_p=0.95, min_p=0.02, temperature=1.4),
+    ],
+)
+def test_the_distribution_that_transformers_keeps_is_inverted_to_its_very_ends(
+    library: Library, sampling: Sampling, scale: float, vocab: int
+) -> None:
+    scores = torch.randn(vocab, generator=torch.Generator().manual_seed(vocab)) * scale
+    scores = scores.sort(descending=True).values  # so that the order of the draws is that of the ids
+    meant = distribution(sampling, scores)
+    ends = np.append(0.0, meant.cumsum())
+    uniforms = [0.0, *np.random.default_rng(0).random(100).tolist(), LAST]
+    found = np.array(invert(library, sampling, scores, uniforms))
+    assert found[0] == 0
+    assert meant[found[-1]] > 0
+    assert meant[found[-1] + 1 :].sum() < 1e-15  # that much a uniform number does not tell
+    assert (ends[found] <= np.array(uniforms) + 1e-6).all()
+    assert (np.array(uniforms) <= ends[found + 1] + 1e-6).all()
+
+
+@pytest.mark.parametrize("top_k", [2, 3, 300])
+def test_the_ties_of_the_last_of_the_best_stay(library: Library, top_k: int) -> None:
+    scores = torch.zeros(1000)
+    scores[[90, 500]] = 1.0
+    scores[: top_k - 2] = 2.0
+    assert invert(library, replace(PLAIN, top_k=top_k - 1), scores, [LAST]) == [500]
+
+
+@pytest.mark.parametrize("vocab", [300, 3000])
+def test_the_ties_of_the_end_of_a_nucleus_stay(library: Library, vocab: int) -> None:
+    scores = torch.full((vocab,), -9.0)
+    scores[[3, 130, 250]] = 0.0
+    assert invert(library, replace(PLAIN, top_p=0.4), scores, [0.0, 0.5, LAST]) == [3, 130, 250]
+
+
+@pytest.mark.parametrize("sampling", [*SETTINGS, replace(PLAIN, top_k=300, top_p=0.9)])
+@pytest.mark.parametrize("vocab", [130, 1500])
+def test_the_tokens_are_those_of_torch(library: Library, sampling: Sampling, vocab: int) -> None:
+    scores = torch.randn(64, vocab, generator=torch.Generator().manual_seed(0)) * 3
+    draws = [draw(replace(sampling, seed=seed), seed % 5) for seed in range(64)]
+    assert tokens(open_sampler(library), draws, scores) == tokens(sample, draws, scores)
+
+
+def test_scores_that_are_no_rows_of_the_vocabulary_are_refused(library: Library) -> None:
+    sampler = NativeSampler(Pool(library, 1), 8)
+    for scores in (torch.zeros(1, 7), torch.zeros(3, 8), torch.zeros(8, 2).T, torch.zeros(2, 8, dtype=torch.float64)):
+        with pytest.raises(ValueError, match="draws from"):
+            sampler(scores, [draw(PLAIN)] * 2)
+
+
+def test_any_number_of_rows_is_drawn_from(library: Library) -> None:
+    for rows in (0, 1, 3, 4, 9):
+        scores = torch.eye(9)[:rows] * 100
+        draws = (abi.Draw * rows)(*[abi.Draw(temperature=1.0, top_p=1.0)] * rows)
+        assert isinstance(draws, ctypes.Array)
+        assert Sampler(Pool(library, 3), 9).draw(scores.data_ptr(), draws) == list(range(rows))
