@@ -12,15 +12,14 @@ def attend_span(
     positions,
     keys,
     values,
+    kv_head,
     table,
     begin,
     end,
     scale,
     page_stride,
     place_stride,
-    mixed,
-    peak,
-    total,
+    head_stride,
     WINDOW: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -28,13 +27,18 @@ def attend_span(
     PAGE: tl.constexpr,
     PRODUCT: tl.constexpr,
 ):
-    """Take the keys at positions from `begin` up to `end` into the running softmax of `query` [M, BLOCK_D].
+    """The softmax of `query` [M, BLOCK_D] over the keys at positions from `begin` up to `end`, in parts.
 
     Online softmax in base 2 (Milakov and Gimelshein 2018; FlashAttention-2): mixed [M, BLOCK_D] is the weighted sum of
-    values so far, peak [M] the greatest score, total [M] the sum of weights, all float32. `scale` has log2(e)
-    in it. positions [M]: where each row stands; it sees itself and what is before, WINDOW back (0: all). keys and
-    values: of one kv head, [pages, PAGE, HEAD_DIM] with the strides given. PRODUCT: the type that is multiplied.
+    values, peak [M] the greatest score, total [M] the sum of weights, all float32. `scale` has log2(e) in it.
+    positions [M]: where each row stands; it sees itself and what is before, WINDOW back (0: all). keys and values:
+    [pages, PAGE, heads, HEAD_DIM] with the strides given. PRODUCT: the type that is multiplied.
     """
+    keys += kv_head.to(tl.int64) * head_stride
+    values += kv_head.to(tl.int64) * head_stride
+    mixed = tl.zeros(query.shape, tl.float32)
+    peak = tl.full(positions.shape, float("-inf"), tl.float32)
+    total = tl.zeros(positions.shape, tl.float32)
     lanes = tl.arange(0, BLOCK_D)
     inside = lanes < HEAD_DIM
     for start in range(begin, end, BLOCK_N):
