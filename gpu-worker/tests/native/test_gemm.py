@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from parley_worker.native.library import MAX_INPUTS, Format, Library, Matrix
+from parley_worker.native.library import MAX_INPUTS, Arena, Format, Library, Matrix
 from parley_worker.native.processor import Variant, supported
 from parley_worker.testing.products import Floats, Products
 
@@ -255,8 +255,9 @@ def test_rows_outside_the_matrix_are_refused(products: Products, first: int, cou
 
 @pytest.mark.parametrize(("outputs", "inputs"), [(0, 5), (5, 0), (-1, 5), (5, -1), (2**40, 5), (2**62, 2**17)])
 def test_matrices_of_no_size_are_refused(products: Products, outputs: int, inputs: int) -> None:
-    assert not products.library.functions.parley_matrix_create(Format.F32, outputs, inputs)
+    arena = Arena(products.library)
+    assert not products.library.functions.parley_matrix_create(arena.pointer, Format.F32, outputs, inputs)
 
 
 def test_what_is_no_format_is_refused(products: Products) -> None:
-    assert not products.library.functions.parley_matrix_create(4, 5, 5)
+    assert not products.library.functions.parley_matrix_create(Arena(products.library).pointer, 4, 5, 5)

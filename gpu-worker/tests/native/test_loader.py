@@ -14,7 +14,7 @@ from torch import Tensor
 
 from parley_worker.models import weights as weights_module
 from parley_worker.models.errors import CheckpointError
-from parley_worker.native.library import Format, Library, Matrix
+from parley_worker.native.library import Arena, Format, Library, Matrix
 from parley_worker.native.loader import PackedWeights, load_packed
 from parley_worker.testing.checkpoints import write_checkpoint
 
@@ -160,3 +160,14 @@ def test_memory_that_is_lacking_while_weights_are_packed_is_said_so(monkeypatch:
     monkeypatch.setattr(matrix.library.functions, "parley_matrix_fill", lambda *arguments: 4)
     with pytest.raises(MemoryError, match=r"no memory to pack a matrix \[4, 8\]"):
         matrix.fill(0, torch.zeros(4, 8))
+
+
+def test_matrices_of_one_arena_outlive_it() -> None:
+    library = Library()
+    arena = Arena(library)
+    matrices = [Matrix(library, Format.F32, outputs, 8, arena) for outputs in (1, 40, 33)]
+    arena.close()
+    for value, matrix in enumerate(matrices):
+        matrix.fill(0, torch.full((matrix.outputs, 8), float(value)))
+    for value, matrix in enumerate(matrices):
+        assert all((matrix.unpack(output) == value).all() for output in range(matrix.outputs))

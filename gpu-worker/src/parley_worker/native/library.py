@@ -75,11 +75,22 @@ class Pool(_Handle):
             raise OSError(f"the system has no more than {self.threads} threads for the engine")
 
 
+class Arena(_Handle):
+    """Memory that matrices share, in the order in which they are made; it lasts as long as any of them."""
+
+    def __init__(self, library: Library) -> None:
+        super().__init__(library, library.functions.parley_arena_create(), "parley_arena_delete", "weights")
+
+
 class Matrix(_Handle):
     """Weights [outputs, inputs], packed."""
 
-    def __init__(self, library: Library, weights: Format, outputs: int, inputs: int) -> None:
-        pointer = library.functions.parley_matrix_create(weights, outputs, inputs)
+    def __init__(
+        self, library: Library, weights: Format, outputs: int, inputs: int, arena: Arena | None = None
+    ) -> None:
+        """In memory of its own if no arena is given. Raises MemoryError."""
+        arena = arena or Arena(library)
+        pointer = library.functions.parley_matrix_create(arena.pointer, weights, outputs, inputs)
         super().__init__(library, pointer, "parley_matrix_delete", f"a matrix [{outputs}, {inputs}] as {weights.name}")
         self.outputs, self.inputs, self.format = outputs, inputs, weights
 

@@ -13,7 +13,7 @@ from parley_worker.models.loader import check_tensors
 from parley_worker.models.tensors import EMBEDDING, NORM, layer_name
 from parley_worker.models.weights import Weights
 from parley_worker.native.errors import NativeUnavailable
-from parley_worker.native.library import MAX_INPUTS, Format, Library, Matrix
+from parley_worker.native.library import MAX_INPUTS, Arena, Format, Library, Matrix
 
 _HALF = {torch.bfloat16: Format.BF16, torch.float16: Format.F16}
 
@@ -69,6 +69,7 @@ def load_packed(library: Library, folder: Path, *, int8: bool) -> tuple[ModelCon
 class _Packer:
     def __init__(self, library: Library, config: ModelConfig, weights: Weights, int8: bool) -> None:
         self._library, self._config, self._weights, self._int8 = library, config, weights, int8
+        self._arena = Arena(library)
 
     def pack(self) -> PackedWeights:
         ends = check_tensors(self._config, self._weights)
@@ -105,7 +106,7 @@ class _Packer:
         outputs, inputs = sum(self._weights.shape(name)[0] for name in names), self._weights.shape(names[0])[1]
         dtypes = {self._weights.dtype(name) for name in names}
         kept = _HALF.get(dtypes.pop(), Format.F32) if len(dtypes) == 1 else Format.F32
-        matrix = Matrix(self._library, Format.INT8 if int8 else kept, outputs, inputs)
+        matrix = Matrix(self._library, Format.INT8 if int8 else kept, outputs, inputs, self._arena)
         first = 0
         for name in names:
             # As float32 a float64 may be infinite: it is to be checked as what it is packed from.

@@ -56,10 +56,22 @@ void parley_shares_divide(Shares* shares, int64_t count, int64_t thread, void (*
     shares->divide(count, int(thread), [&](const Run& run) { work(run.first, run.last); });
 }
 
-// Null when a size is out of range or memory is lacking.
-Matrix* parley_matrix_create(int64_t format, int64_t outputs, int64_t inputs) {
+// Null without memory.
+std::shared_ptr<Arena>* parley_arena_create() {
     try {
-        return new Matrix(Format(format), outputs, inputs);
+        return new std::shared_ptr<Arena>(std::make_shared<Arena>());
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+// The arena itself lasts until the last of its matrices is deleted.
+void parley_arena_delete(std::shared_ptr<Arena>* arena) { delete arena; }
+
+// Null when a size is out of range or memory is lacking.
+Matrix* parley_matrix_create(const std::shared_ptr<Arena>* arena, int64_t format, int64_t outputs, int64_t inputs) {
+    try {
+        return new Matrix(Format(format), outputs, inputs, *arena);
     } catch (const std::exception&) {
         return nullptr;
     }

@@ -1,11 +1,9 @@
 #include "matrix.h"
 
 #include <algorithm>
-#include <new>
 #include <stdexcept>
+#include <utility>
 #include <vector>
-
-#include <sys/mman.h>
 
 #include "cpu.h"
 #include "quantize.h"
@@ -15,8 +13,6 @@ namespace parley {
 using namespace simd;
 
 namespace {
-
-constexpr int64_t kHugePage = 2 << 20;
 
 int64_t bytes_of_panel(Format format, int64_t inputs) {
     switch (format) {
@@ -58,28 +54,13 @@ bool widen(const std::byte* from, int64_t count, Source source, float* to) {
 
 }  // namespace
 
-// Huge pages save most of the misses of the TLB; they begin at multiples of their own size.
-Matrix::Weights Matrix::map(int64_t bytes) {
-    const int64_t alignment = bytes < kHugePage ? kCacheLine : kHugePage;
-    const int64_t length = bytes + alignment;
-    void* const memory = mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) throw std::bad_alloc();
-    auto* const weights = reinterpret_cast<std::byte*>(round_up(reinterpret_cast<int64_t>(memory), alignment));
-#if defined(MADV_HUGEPAGE)
-    if (alignment == kHugePage) madvise(weights, bytes, MADV_HUGEPAGE);
-#endif
-    return Weights(weights, Unmap{memory, length});
-}
-
-void Matrix::Unmap::operator()(std::byte*) const { munmap(memory, length); }
-
-Matrix::Matrix(Format format, int64_t outputs, int64_t inputs)
-    : format_(format), outputs_(outputs), inputs_(inputs) {
+Matrix::Matrix(Format format, int64_t outputs, int64_t inputs, std::shared_ptr<Arena> arena)
+    : format_(format), outputs_(outputs), inputs_(inputs), arena_(std::move(arena)) {
     if (outputs < 1 || outputs > kMaxOutputs || inputs < 1 || inputs > kMaxInputs) {
         throw std::invalid_argument("size out of range");
     }
     panel_bytes_ = bytes_of_panel(format, inputs);
-    weights_ = map(bytes());
+    weights_ = arena_->take(bytes());
     const int64_t columns = panels() * kPanel;
     if (format != Format::int8) return;
     scales_ = std::make_unique<float[]>(columns);
@@ -104,12 +85,12 @@ Status Matrix::fill(int64_t first, int64_t count, const void* rows, Source sourc
 }
 
 void Matrix::pack_floats(int64_t output, const float* row) {
-    auto* const panel = reinterpret_cast<float*>(weights_.get() + output / kPanel * panel_bytes_);
+    auto* const panel = reinterpret_cast<float*>(weights_ + output / kPanel * panel_bytes_);
     for (int64_t k = 0; k < inputs_; ++k) panel[plain_place(k, output % kPanel)] = row[k];
 }
 
 void Matrix::pack_halves(int64_t output, const std::byte* row) {
-    auto* const panel = reinterpret_cast<uint16_t*>(weights_.get() + output / kPanel * panel_bytes_);
+    auto* const panel = reinterpret_cast<uint16_t*>(weights_ + output / kPanel * panel_bytes_);
     const auto place = format_ == Format::bf16 ? bf16_place : plain_place;
     for (int64_t k = 0; k < inputs_; ++k) panel[place(k, output % kPanel)] = at<uint16_t>(row, k);
 }
@@ -118,7 +99,7 @@ void Matrix::pack_codes(int64_t output, const float* row) {
     uint32_t largest = 0;
     for (int64_t k = 0; k < inputs_; ++k) largest = std::max(largest, size_bits(row[k]));
     const Symmetric by = symmetric(largest);
-    auto* const panel = reinterpret_cast<int8_t*>(weights_.get() + output / kPanel * panel_bytes_);
+    auto* const panel = reinterpret_cast<int8_t*>(weights_ + output / kPanel * panel_bytes_);
     int32_t sum = 0;
     for (int64_t k = 0; k < inputs_; ++k) {
         const auto code = int8_t(to_code(row[k], by));

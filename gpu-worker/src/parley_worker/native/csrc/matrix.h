@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <memory>
 
+#include "arena.h"
+
 namespace parley {
 
 // How weights are kept. bf16 and f16 are widened exactly: they give the bits of f32 in half the bytes.
@@ -25,8 +27,9 @@ class Matrix {
     static constexpr int64_t kMaxInputs = 131'072;
     static constexpr int64_t kMaxOutputs = 1 << 30;
 
-    // Throws std::invalid_argument for sizes below 1 or above what is said here, std::bad_alloc without memory.
-    Matrix(Format format, int64_t outputs, int64_t inputs);
+    // The weights lie in the arena, which lives as long as any matrix in it. Throws std::invalid_argument for sizes below
+    // 1 or above what is said here, std::bad_alloc without memory.
+    Matrix(Format format, int64_t outputs, int64_t inputs, std::shared_ptr<Arena> arena);
 
     Format format() const { return format_; }
     int64_t outputs() const { return outputs_; }
@@ -46,21 +49,13 @@ class Matrix {
     void unpack(int64_t output, float* row) const;
 
     // For the kernels: a panel's weights, and [panels * kPanel] values of its outputs. bias is null without one.
-    const std::byte* panel(int64_t index) const { return weights_.get() + index * panel_bytes_; }
+    const std::byte* panel(int64_t index) const { return weights_ + index * panel_bytes_; }
     int64_t panel_bytes() const { return panel_bytes_; }
     const float* bias() const { return bias_.get(); }
     const float* scales() const { return scales_.get(); }                 // int8
     const int32_t* corrections() const { return corrections_.get(); }  // int8: added to a column's sum of codes
 
  private:
-    struct Unmap {
-        void* memory = nullptr;  // what was mapped, of which the weights are a part
-        int64_t length = 0;
-        void operator()(std::byte*) const;
-    };
-    using Weights = std::unique_ptr<std::byte[], Unmap>;
-
-    static Weights map(int64_t bytes);
     void pack_floats(int64_t output, const float* row);
     void pack_halves(int64_t output, const std::byte* row);
     void pack_codes(int64_t output, const float* row);
@@ -69,7 +64,8 @@ class Matrix {
     int64_t outputs_;
     int64_t inputs_;
     int64_t panel_bytes_ = 0;
-    Weights weights_{nullptr, Unmap{}};
+    std::shared_ptr<Arena> arena_;
+    std::byte* weights_ = nullptr;
     std::unique_ptr<float[]> bias_;
     std::unique_ptr<float[]> scales_;
     std::unique_ptr<int32_t[]> corrections_;
