@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from parley_worker.cuda.attention import Tiling
 from parley_worker.cuda.executor import CudaExecutor, Limits
@@ -62,7 +63,7 @@ def test_segments_in_any_order(executor: CudaExecutor) -> None:
 def test_a_step_of_nothing(executor: CudaExecutor, text: Text) -> None:
     assert executor.execute(make_batch([text.part(draws=())])).shape == (0, executor.vocab_size)
     none = np.zeros(0, dtype=np.int64)
-    nothing = replace(make_batch([text.part()]), tokens=none, positions=none, lengths=none, draws=none)
+    nothing = structs.replace(make_batch([text.part()]), tokens=none, positions=none, lengths=none, draws=none)
     assert executor.execute(nothing).shape == (0, executor.vocab_size)
 
 
@@ -73,13 +74,13 @@ def test_tokens_of_the_step_before(model: Decoder, text: Text) -> None:
     executor.remember(drawn)
     second = make_batch([text.part(39)])
     for draw in (0, 1):
-        known = executor.execute(replace(second, tokens=drawn[draw : draw + 1].numpy()))
-        assert torch.equal(executor.execute(replace(second, tokens=np.array([-1 - draw]))), known)
+        known = executor.execute(structs.replace(second, tokens=drawn[draw : draw + 1].numpy()))
+        assert torch.equal(executor.execute(structs.replace(second, tokens=np.array([-1 - draw]))), known)
     assert drawn[0] != drawn[1]
 
 
 def test_a_token_that_was_not_drawn_is_refused(executor: CudaExecutor, text: Text) -> None:
-    second = replace(make_batch([text.part(39)]), tokens=np.array([-2]))
+    second = structs.replace(make_batch([text.part(39)]), tokens=np.array([-2]))
     with pytest.raises(ValueError, match="draw 1 of a step that drew 0 tokens"):
         executor.execute(second)
 
