@@ -46,7 +46,8 @@ class NativeExecutor:
         self.pool = Pool(library, threads)
         self._decoder = Decoder(*_describe(config, weights), self.cache, self.pool, keeps=weights)
         self._rotations = Rotations(config)
-        self._scores = torch.empty(0, config.vocab_size)
+        self._scores = self._drawn = torch.empty(0, config.vocab_size)
+        self._draws = 0
 
     @property
     def threads(self) -> int:
@@ -58,15 +59,21 @@ class NativeExecutor:
 
     def execute(self, batch: Batch) -> Tensor:
         """See `Executor`. Raises ValueError for a batch that is not one of this model and cache, and MemoryError."""
-        if len(batch.draws) > len(self._scores):
-            self._scores = torch.empty(len(batch.draws), self.config.vocab_size)
-        scores = self._scores[: len(batch.draws)]
+        scores = self._make_room(len(batch.draws))
         if len(batch.tokens):
             arrays = self._arrays(batch)
             counts = (len(batch.tokens), len(batch.blocks), len(batch.draws), batch.blocks.shape[1], len(arrays[-1]))
             described = abi.Batch(*counts, *(array.__array_interface__["data"][0] for array in arrays))
             self._decoder.execute(described, scores.data_ptr())
         return scores
+
+    def _make_room(self, draws: int) -> Tensor:
+        """The same tensor for as many draws as before: what torch does for another has left the caches by now."""
+        if draws != self._draws:
+            if draws > len(self._scores):
+                self._scores = torch.empty(draws, self.config.vocab_size)
+            self._drawn, self._draws = self._scores[:draws], draws
+        return self._drawn
 
     def _arrays(self, batch: Batch) -> list[NDArray[Any]]:
         """What abi.Batch points to. Its numbers are checked by the library; here, that there are as many as it says."""

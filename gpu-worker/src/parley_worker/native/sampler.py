@@ -25,11 +25,12 @@ class NativeSampler:
 
     def __init__(self, pool: Pool, vocab: int) -> None:
         self._vocab, self._sampler = vocab, Sampler(pool, vocab)
+        self._known, self._rows = torch.empty(0, vocab), 0
 
     def __call__(self, scores: Tensor, draws: Ordered[Draw]) -> SampledOnHost:
         """See `engine.runner.Sampler`. Raises ValueError for scores that are no rows of the vocabulary; MemoryError."""
-        if scores.shape != (len(draws), self._vocab) or not scores.is_contiguous() or scores.dtype != torch.float32:
-            raise ValueError(f"{len(draws)} draws from {scores.dtype} scores {list(scores.shape)}")
+        if scores is not self._known or len(draws) != self._rows:
+            self._check(scores, len(draws))
         rows = rows_with_logprobs(draws, _CPU)
         logprobs = None if rows is None else LogProbs.of(scores, rows)
         if penalties := Penalties.of(draws, _CPU):
@@ -37,6 +38,11 @@ class NativeSampler:
         described = (abi.Draw * len(draws))(*[self._describe(draw) for draw in draws])
         tokens = self._sampler.draw(scores.data_ptr(), described)
         return SampledOnHost(draws, tokens, logprobs)
+
+    def _check(self, scores: Tensor, draws: int) -> None:
+        if scores.shape != (draws, self._vocab) or not scores.is_contiguous() or scores.dtype != torch.float32:
+            raise ValueError(f"{draws} draws from {scores.dtype} scores {list(scores.shape)}")
+        self._known, self._rows = scores, draws
 
     def _describe(self, draw: Draw) -> abi.Draw:
         sampling = draw.sampling

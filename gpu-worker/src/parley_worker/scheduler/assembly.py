@@ -18,18 +18,16 @@ def make_batch(step: Step) -> Batch:
 
 def _decodes(step: Step) -> Batch:
     """Of a row and a draw for each sequence, as most steps are: by few calls, as each finds the caches swept."""
-    known = [(*segment.token_ids, segment.start, segment.sequence.prompt) for segment in step.segments]
-    tokens, positions, prompts = np.array(known, np.int64).reshape(-1, 3).T.copy()
-    lengths = positions + 1
+    segments = step.segments
+    ends = [segment.start + 1 for segment in segments]
+    rows = [segment.sequence.row for segment in segments]
     return Batch(
-        tokens=tokens,
-        positions=positions,
-        lengths=np.maximum(lengths, prompts),
-        starts=np.arange(step.rows + 1, dtype=np.int32),
-        blocks=step.tables[
-            [segment.sequence.row for segment in step.segments], : blocks_for(int(lengths.max(initial=0)))
-        ],
-        draws=np.arange(step.rows),
+        tokens=np.array([segment.token for segment in segments], np.int64),
+        positions=np.array([segment.start for segment in segments], np.int64),
+        lengths=np.array([max(segment.start + 1, segment.sequence.prompt) for segment in segments], np.int64),
+        starts=np.array(range(len(segments) + 1), np.int32),
+        blocks=step.tables[rows, : blocks_for(max(ends, default=0))],
+        draws=np.array(range(len(segments)), np.int64),
     )
 
 

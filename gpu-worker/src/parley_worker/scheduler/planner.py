@@ -26,17 +26,19 @@ class Planner:
         hits, preemptions = self._cache.hits, self._residents.preemptions
         decodes = self._plan_decodes()
         self._residents.admit()
-        prompts = self._plan_prompts(self._step_tokens - len(decodes), set(decodes), flying)
-        decodes = [sequence for sequence in decodes if sequence.row != NOWHERE]
-        drafts = self._plan_drafts(decodes, self._step_tokens - len(decodes) - sum(prompts.values()))
-        names = frozenset(name for sequence in prompts if (name := self._cache.next_name(sequence)) is not None)
-        segments = _launch({**dict.fromkeys(decodes, 1), **prompts}, drafts)
+        prompts, prompt_rows = dict[Sequence, int](), 0
+        if len(decodes) < len(self._residents.running):
+            prompts = self._plan_prompts(self._step_tokens - len(decodes), set(decodes), flying)
+            prompt_rows = sum(prompts.values())
+            decodes = [sequence for sequence in decodes if sequence.row != NOWHERE]
+        drafts = self._plan_drafts(decodes, self._step_tokens - len(decodes) - prompt_rows)
         proposed = sum(map(len, drafts.values()))
+        names = frozenset(name for sequence in prompts if (name := self._cache.next_name(sequence)) is not None)
         return Step(
-            segments=segments,
+            segments=_launch(decodes, prompts, drafts),
             tables=self._cache.tables,
             names=names,
-            rows=len(decodes) + proposed + sum(prompts.values()),
+            rows=len(decodes) + proposed + prompt_rows,
             decode_rows=len(decodes) + proposed,
             proposed=proposed,
             prefix_hits=self._cache.hits - hits,
@@ -62,8 +64,6 @@ class Planner:
         However many decode, prompts get a block of tokens: they do not stand still.
         """
         prompts = [s for s in self._residents.running if s not in decodes and can_go_on(s)]
-        if not prompts:
-            return {}
         for sequence in prompts:
             found = self._cache.take_over(sequence)
             self._residents.waiting.charge(sequence.request.user, -found)
@@ -127,9 +127,12 @@ def needs_history(sampling: Sampling) -> bool:
     return sampling.repetition_penalty != 1.0 or sampling.presence_penalty != 0.0 or sampling.frequency_penalty != 0.0
 
 
-def _launch(lengths: dict[Sequence, int], drafts: dict[Sequence, tuple[int, ...]]) -> tuple[Segment, ...]:
+def _launch(
+    decodes: list[Sequence], prompts: dict[Sequence, int], drafts: dict[Sequence, tuple[int, ...]]
+) -> tuple[Segment, ...]:
     """The segments, those of one row first. The sequences count them as computed, and know which draws are theirs."""
-    segments = [_segment(sequence, length, drafts.get(sequence, ())) for sequence, length in lengths.items()]
+    segments = [_segment(sequence, 1, drafts.get(sequence, ())) for sequence in decodes]
+    segments += [_segment(sequence, length, ()) for sequence, length in prompts.items()]
     segments.sort(key=lambda segment: segment.length > 1)
     _number(segments)
     return tuple(segments)

@@ -36,6 +36,11 @@ class Sampling:
     frequency_penalty: float = 0.0
     logprobs: int | None = None
 
+    @property
+    def has_penalties(self) -> bool:
+        """Whether a draw depends on which tokens were before it, beyond the scores."""
+        return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from parley_worker.scheduler.counts import TokenCounts
 from parley_worker.scheduler.request import Request
 
 NOWHERE = -1
@@ -19,7 +20,7 @@ class Sequence:
     NOWHERE while it waits. computed: the tokens that have their keys and values in the blocks, or will have when the
     steps in flight are done. published: its first blocks that are findable, or are not to be. drawing: the draws in
     flight; source: which draw of the latest step was its. cached: tokens that it found in the cache before it gave its
-    blocks back for the first time. recomputed: how often it did.
+    blocks back for the first time. recomputed: how often it did. counts: of its tokens, where its draws need them.
     """
 
     request: Request
@@ -37,10 +38,12 @@ class Sequence:
     cached: int = 0
     recomputed: int = 0
     over: bool = False
+    counts: TokenCounts | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.tokens.extend(self.request.token_ids)
         self.prompt = len(self.request.token_ids) - self.request.answered
+        self.counts = TokenCounts(self.prompt) if self.request.sampling.has_penalties else None
 
     @property
     def pending(self) -> int:

@@ -30,12 +30,15 @@ class Segment(NamedTuple):
     life: int
 
     @property
+    def token(self) -> int:
+        """Its first token; -1 - d is the one that draw d of the step before gives."""
+        return self.sequence.tokens[self.start] if self.source == KNOWN else -1 - self.source
+
+    @property
     def token_ids(self) -> list[int]:
-        """Its tokens; -1 - d is the one that draw d of the step before gives."""
-        if self.source != KNOWN:
-            return [-1 - self.source]
+        """Its tokens."""
         if self.length == 1:
-            return [self.sequence.tokens[self.start]]
+            return [self.token]
         end = self.start + self.length - len(self.drafts)
         return [*self.sequence.tokens[self.start : end], *self.drafts]
 
@@ -68,10 +71,11 @@ class Step(msgspec.Struct, frozen=True, eq=False, gc=False):
         draws = []
         for segment in self.segments:
             sequence = segment.sequence
-            sampling, tokens = sequence.request.sampling, sequence.tokens
+            sampling, tokens, counts = sequence.request.sampling, sequence.tokens, sequence.counts
             if segment.draws:
-                draws.append(Draw(sampling, segment.place, tokens, sequence.prompt))
+                draws.append(Draw(sampling, segment.place, tokens, sequence.prompt, counts))
             for count in range(1, segment.draws):
                 known = [*tokens, *segment.drafts[:count]]
-                draws.append(Draw(sampling, segment.place + count, known, sequence.prompt))
+                guessed = counts and counts.copy()
+                draws.append(Draw(sampling, segment.place + count, known, sequence.prompt, guessed))
         return draws
