@@ -111,14 +111,16 @@ async def soak(requests: int) -> list[tuple[int, float]]:
         probe, pid = Ours(client), client.pid
         question = Ask(tuple(range(100, 180)), 24)
         expected = (await probe.answer(question)).ids
-        for done in range(PORTION, requests + 1, PORTION):
-            ends = await portion(client, mix, PORTION)
+        for begin in range(0, requests, PORTION):
+            done = min(begin + PORTION, requests)
+            ends = await portion(client, mix, done - begin)
             if (await probe.answer(question)).ids != expected:
                 raise RuntimeError("the fixed request is answered otherwise")
             if client.pid != pid or pid is None:
                 raise RuntimeError("the engine died on the way")
             seen.append((done, resident(pid)))
-            report.table(("requests", "MB", *ends), [(done, seen[-1][1], *ends.values())])
+            told = ", ".join(f"{number} {end}" for end, number in ends.items())
+            report.progress(f"{done:,} of {requests:,} requests: {seen[-1][1]:.1f} MB; of the last {done - begin} {told}")
     return seen
 
 
@@ -129,6 +131,7 @@ async def whole_model() -> dict[str, float]:
     async with open_ours(model.folder, Dtype.INT8, threads=THREADS, capacity=8, kv_bytes=MODEL_KV_BYTES) as ours:
         tokens = MODEL_KV_BYTES // (model.kv_numbers * 2)
         asks = [Ask(words(900, vocabulary, rng), 4) for _ in range(2 + tokens // 900)]
+        report.progress(f"{MEDIUM}: filling its cache with {len(asks)} prompts of 900 tokens")
         await drive(ours.answer, asks, 4)
         assert ours.client.pid
         held = resident(ours.client.pid)
@@ -155,6 +158,8 @@ def resident(pid: int) -> float:
 
 
 async def main(requests: int) -> None:
+    if requests < 1:
+        raise SystemExit("soak.py: at least one request")
     seen = await soak(requests)
     half = seen[len(seen) // 2][1]
     print(f"growth over the second half: {seen[-1][1] - half:+.1f} MB of {half:.0f}")
