@@ -35,6 +35,23 @@ weights = load_packed(library, Path(sys.argv[1]), int8=sys.argv[2] == "int8")[1]
 print((bytes_of("VmHWM") - before) / weights.bytes, (bytes_of("VmRSS") - before) / weights.bytes)
 """
 
+MAP = """
+import resource
+import sys
+from pathlib import Path
+from parley_worker.native.library import Library
+from parley_worker.native.loader import load_packed
+
+library, folder = Library(), Path(sys.argv[1])
+mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+once = (folder / "model.safetensors").stat().st_size
+resource.setrlimit(resource.RLIMIT_AS, (mapped + once * 3 // 2, resource.RLIM_INFINITY))
+try:
+    load_packed(library, folder, int8=True)
+except MemoryError as error:
+    print(error)
+"""
+
 
 @pytest.mark.parametrize(("arithmetic", "most"), [("float32", 1.15), ("int8", 1.3)])
 def test_loading_takes_the_memory_of_the_weights_once(tmp_path: Path, arithmetic: str, most: float) -> None:
@@ -132,6 +149,17 @@ def test_a_float64_beyond_float32_is_refused(tmp_path: Path) -> None:
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(CheckpointError, match=r"lm_head\.weight"):
         load_packed(Library(), folder, int8=False)
+
+
+def test_a_file_that_cannot_be_mapped_is_a_lack_of_memory(tmp_path: Path) -> None:
+    """Headers are read from one mapping, tensors from a second one beside it, which is torch's."""
+    folder = write_checkpoint(tmp_path / "model", vocab_size=60_000, hidden_size=256, file_dtype=torch.float32)
+    done = subprocess.run(
+        [sys.executable, "-c", MAP, str(folder)], check=True, capture_output=True, text=True, timeout=50
+    )
+    assert done.stdout.count("\n") == 1
+    assert "unable to mmap" in done.stdout
+    assert str(folder) in done.stdout
 
 
 def test_matrices_refuse_what_does_not_fit() -> None:

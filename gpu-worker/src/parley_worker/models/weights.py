@@ -205,3 +205,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    except RuntimeError as error:  # torch's, when a file cannot be mapped
+        if "Cannot allocate memory" not in str(error):
+            raise
+        raise MemoryError(str(error)) from error
