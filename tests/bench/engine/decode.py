@@ -8,8 +8,9 @@ ours the engine process behind its socket, which is how it serves; speculation i
 of ours the time within the calls of the executor alone: what is between it and the engine is lost outside of kernels.
 
 The limit: the bytes of all matrices and of the keys and values that a token must read, each engine in its own format,
-over the bandwidth that a C program reads with right before and after each turn, as it changes with what other machines
-on the host do. "of limit" takes the median burst of the turn, "of best" the best burst of the whole run.
+over the bandwidth that a C program reads with right before and after each turn: on a shared host it may be half as much
+for some tenths of a second, and then whole again. "of limit" takes the median burst around each turn, "of best" the
+best burst of the whole run. Where the two differ much, only medians over many turns say something.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from parley_worker.config import Dtype
 
 THREADS, CONTEXT, PROMPT = 2, 512, 200
 READ_SECONDS, SETTLE_SECONDS = 0.12, 0.03
-PLANS = {SMALL: (5, 48), MEDIUM: (3, 24)}
+PLANS = {SMALL: (12, 48), MEDIUM: (6, 24)}
 """Rounds, and tokens of an answer."""
 
 
@@ -52,13 +53,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`weight` and `kv`: bytes of each weight and of each number in the cache; `steps`: where ours writes its own."""
+    """`weight` and `kv`: bytes of each weight and of each number in the cache; `steps`: where ours writes its own.
+
+    It takes its turn in every `every`th round: the slow ones would take most of the time otherwise.
+    """
 
     name: str
     answer: Engine
     weight: float
     kv: int
     steps: Path | None = None
+    every: int = 1
     turns: list[Turn] = field(default_factory=list)
 
     async def take_turn(self, ask: Ask, reader: Reader) -> Turn:
@@ -83,7 +88,7 @@ async def contenders(model: Model, folder: Path, stack: AsyncExitStack) -> list[
         report.progress(f"{found[-1].name} is open")
     for kept, width in ((torch.float32, 4), (torch.bfloat16, 2)):
         name = f"transformers {str(kept).removeprefix('torch.')}"
-        found.append(Contender(name, _generated(hf.load(model.folder, kept, THREADS)), width, width))
+        found.append(Contender(name, _generated(hf.load(model.folder, kept, THREADS)), width, width, every=3))
         report.progress(f"{found[-1].name} is open")
     return found
 
@@ -121,6 +126,8 @@ async def take_turns(found: list[Contender], model: Model, reader: Reader, round
     for number in range(rounds + 1):
         ask = Ask(words(PROMPT, model.config["vocab_size"], rng), tokens if number else 4)
         for each in found:
+            if number and (number - 1) % each.every:
+                continue
             turn = await each.take_turn(ask, reader)
             if number:
                 each.turns.append(turn)

@@ -120,7 +120,7 @@ async def soak(requests: int) -> list[tuple[int, float]]:
                 raise RuntimeError("the engine died on the way")
             seen.append((done, resident(pid)))
             told = ", ".join(f"{number} {end}" for end, number in ends.items())
-            report.progress(f"{done:,} of {requests:,} requests: {seen[-1][1]:.1f} MB; of the last {done - begin} {told}")
+            report.progress(f"{done:,} of {requests:,} requests: {seen[-1][1]:.1f} MB; of the last ones {told}")
     return seen
 
 
