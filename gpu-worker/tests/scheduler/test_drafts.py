@@ -8,25 +8,7 @@ from parley_worker.core import FinishReason
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.request import Drawn, Fault
 from parley_worker.scheduler.scheduler import Scheduler
-from parley_worker.testing.stepping import STOP, advance, request, shape
-
-
-class Guesses:
-    """Proposes what it is told to."""
-
-    streams = 2
-
-    def __init__(self, *drafts: int) -> None:
-        self.drafts = list(drafts)
-        self.limits: list[int] = []
-        self.seen: list[tuple[int, int]] = []
-
-    def propose(self, tokens: list[int], limit: int) -> list[int]:
-        self.limits.append(limit)
-        return self.drafts[:limit]
-
-    def observe(self, proposed: int, accepted: int) -> None:
-        self.seen.append((proposed, accepted))
+from parley_worker.testing.stepping import STOP, Guesses, advance, request, shape
 
 
 def speculating(proposer: Guesses, blocks: int = 16, window: int = 64, max_tokens: int = 20) -> Scheduler:

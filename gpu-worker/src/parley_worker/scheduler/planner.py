@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from parley_worker.kv.cache import PagedCache
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.proposer import Proposer
-from parley_worker.scheduler.request import Sampling
 from parley_worker.scheduler.residents import Residents
 from parley_worker.scheduler.sequence import NOWHERE, Sequence
 from parley_worker.scheduler.shares import share_tokens
@@ -119,12 +118,7 @@ def can_go_on(sequence: Sequence) -> bool:
     if not sequence.drawing:
         return True
     ends = len(sequence.tokens) + sequence.drawing >= sequence.limit
-    return not ends and not needs_history(sequence.request.sampling)
-
-
-def needs_history(sampling: Sampling) -> bool:
-    """Whether a draw depends on the tokens before it, other than by the model's scores."""
-    return sampling.repetition_penalty != 1.0 or sampling.presence_penalty != 0.0 or sampling.frequency_penalty != 0.0
+    return not ends and not sequence.request.sampling.has_penalties
 
 
 def _launch(

@@ -10,7 +10,7 @@ from parley_worker.core import FinishReason
 from parley_worker.kv.cache import PagedCache, blocks_for
 from parley_worker.kv.pool import IntegrityError
 from parley_worker.scheduler.deadlines import Deadlines
-from parley_worker.scheduler.planner import Planner, needs_history
+from parley_worker.scheduler.planner import Planner
 from parley_worker.scheduler.proposer import Proposer
 from parley_worker.scheduler.request import Drawn, Fault, Output, Request
 from parley_worker.scheduler.residents import Residents
@@ -67,7 +67,7 @@ class Scheduler:
         Its penalties depend on the token. Where that is so, look-ahead is paid for with a pause of this sequence.
         """
         running = self._residents.running
-        return any(sequence.drawing and needs_history(sequence.request.sampling) for sequence in running)
+        return any(sequence.drawing and sequence.request.sampling.has_penalties for sequence in running)
 
     def add(self, request: Request) -> None:
         """Queue a request. ValueError: its id is in use, it has nothing to do, or it can never fit."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence as Ordered
 from parley_worker.scheduler.assembly import make_batch
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
 from parley_worker.scheduler.draw import Draw
-from parley_worker.scheduler.planner import needs_history
 from parley_worker.scheduler.request import Drawn, Request
 from parley_worker.scheduler.step import Step
 
@@ -55,7 +54,7 @@ class BlockModel:
 
 def choose(context: int, draw: Draw) -> int:
     """The token that is drawn: by the scores, the seed, the index, and by the history where there are penalties."""
-    history = (draw.prompt, *draw.tokens) if needs_history(draw.sampling) else ()
+    history = (draw.prompt, *draw.tokens) if draw.sampling.has_penalties else ()
     return hash((context, draw.sampling.seed, draw.index, history)) % VOCABULARY
 
 

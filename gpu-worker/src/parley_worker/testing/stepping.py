@@ -14,6 +14,24 @@ from parley_worker.testing.sampling import GREEDY
 STOP: Final = 99
 
 
+class Guesses:
+    """A proposer of the drafts that it is given; for up to two that decode. It keeps what it is asked and told."""
+
+    streams = 2
+
+    def __init__(self, *drafts: int) -> None:
+        self.drafts = list(drafts)
+        self.limits: list[int] = []
+        self.seen: list[tuple[int, int]] = []
+
+    def propose(self, tokens: list[int], limit: int) -> list[int]:
+        self.limits.append(limit)
+        return self.drafts[:limit]
+
+    def observe(self, proposed: int, accepted: int) -> None:
+        self.seen.append((proposed, accepted))
+
+
 def request(
     name: str,
     prompt: int | tuple[int, ...] = 3,

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from parley_worker.engine.sampler.transfer import to_device
 from parley_worker.scheduler.batch import Ints
+from parley_worker.scheduler.counts import TokenCounts
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Sampling
 
@@ -34,14 +35,20 @@ class Penalties:
     @classmethod
     def of(cls, draws: Ordered[Draw], device: torch.device) -> Penalties | None:
         """None where no draw has a penalty."""
-        places = [(row, *_places(draw)) for row, draw in enumerate(draws) if _is_penalized(draw.sampling)]
-        if not places:
+        rows = [row for row, draw in enumerate(draws) if draw.sampling.has_penalties]
+        if not rows:
             return None
+        places = [_places(draws[row]) for row in rows]
+        ids, counts = (np.concatenate(parts) for parts in zip(*places, strict=True))
+        penalties = np.array([_penalties(draws[row].sampling) for row in rows])
+        repeats = [len(ids) for ids, _ in places]
+        repetition, presence, frequency = penalties.repeat(repeats, axis=0).T
+        deduction = presence * (counts > 0) + frequency * counts
         return cls(
-            to_device(np.repeat([row for row, *_ in places], [len(ids) for _, ids, *_ in places]), device),
-            to_device(np.concatenate([ids for _, ids, *_ in places]), device),
-            to_device(np.concatenate([repetition for *_, repetition, _ in places]), device),
-            to_device(np.concatenate([deduction for *_, deduction in places]), device),
+            to_device(np.repeat(rows, repeats), device),
+            to_device(ids, device),
+            to_device(repetition.astype(np.float32), device),
+            to_device(deduction.astype(np.float32), device),
         )
 
     def apply(self, logits: Tensor) -> None:
@@ -51,20 +58,15 @@ class Penalties:
         logits[self.rows, self.ids] = torch.where(scores.isfinite(), penalized.nan_to_num(), scores)
 
 
-def _is_penalized(sampling: Sampling) -> bool:
-    return sampling.repetition_penalty != 1.0 or bool(sampling.presence_penalty or sampling.frequency_penalty)
+def _places(draw: Draw) -> tuple[Ints, Ints]:
+    """The ids that a draw penalizes, and how often the answer has each."""
+    ids, counts = (draw.counts or TokenCounts(draw.prompt)).count(draw.tokens)
+    if draw.sampling.repetition_penalty != 1.0:
+        return ids, counts
+    answered = counts > 0
+    return ids[answered], counts[answered]
 
 
-def _places(draw: Draw) -> tuple[Ints, np.ndarray, np.ndarray]:
-    """The ids that a draw penalizes, with the repetition penalty and the deduction of each, float32."""
-    sampling = draw.sampling
-    answer = draw.tokens[draw.prompt :]
-    if sampling.repetition_penalty == 1.0:
-        ids, counts = np.unique(np.array(answer, dtype=np.int64), return_counts=True)
-    else:
-        tokens = np.array(draw.tokens, dtype=np.int64)
-        ids, places = np.unique(tokens, return_inverse=True)
-        counts = np.bincount(places[draw.prompt :], minlength=len(ids))
-    penalty = min(max(sampling.repetition_penalty, _SMALLEST), _GREATEST)
-    deduction = sampling.presence_penalty * (counts > 0) + sampling.frequency_penalty * counts
-    return ids, np.full(len(ids), penalty, dtype=np.float32), deduction.astype(np.float32)
+def _penalties(sampling: Sampling) -> tuple[float, float, float]:
+    repetition = min(max(sampling.repetition_penalty, _SMALLEST), _GREATEST)
+    return repetition, sampling.presence_penalty, sampling.frequency_penalty
