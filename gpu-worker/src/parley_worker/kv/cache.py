@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 import numpy as np
@@ -11,6 +11,9 @@ from parley_worker.kv.digests import BlockDigests
 from parley_worker.kv.pool import BlockPool
 from parley_worker.scheduler.batch import BLOCK_SIZE, Int32s
 from parley_worker.scheduler.sequence import NOWHERE, Sequence
+
+# Of a long prompt that nobody has asked for before, the others are named when it comes to them.
+_NAMED_AT_ONCE = 128
 
 
 def blocks_for(tokens: int) -> int:
@@ -57,7 +60,7 @@ class PagedCache:
         One token at least is left to compute, as the scores that follow the last one are not in any cache.
         """
         found = unheld = 0
-        while (block := self._find(sequence, found)) is not None:
+        for block in self._find(sequence):
             found += 1
             unheld += not self.pool.is_held(block)
         return found, unheld
@@ -67,7 +70,7 @@ class PagedCache:
         begin = sequence.computed
         if begin % BLOCK_SIZE:
             return 0
-        while (block := self._find(sequence, len(sequence.blocks))) is not None:
+        for block in self._find(sequence):
             self.pool.hold(block)
             self._append(sequence, block)
             sequence.computed += BLOCK_SIZE
@@ -115,12 +118,16 @@ class PagedCache:
         self.tables[sequence.row, len(sequence.blocks)] = block
         sequence.blocks.append(block)
 
-    def _find(self, sequence: Sequence, index: int) -> int | None:
-        """The block that others have computed for the `index`th of a sequence. It is named no sooner than asked for."""
-        if index >= self._shareable(sequence):
-            return None
-        self._name(sequence, index + 1)
-        return self.pool.find(sequence.digests[index])
+    def _find(self, sequence: Sequence) -> Iterator[int]:
+        """The blocks that others have computed of what follows the blocks of a sequence, one after the other."""
+        shareable = self._shareable(sequence)
+        for index in range(len(sequence.blocks), shareable):
+            if index >= len(sequence.digests):
+                self._name(sequence, min(shareable, index + _NAMED_AT_ONCE))
+            block = self.pool.find(sequence.digests[index])
+            if block is None:
+                return
+            yield block
 
     def _shareable(self, sequence: Sequence) -> int:
         """How many blocks a sequence may find rather than compute."""

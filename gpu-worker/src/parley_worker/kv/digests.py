@@ -26,7 +26,8 @@ class BlockDigests:
     def extend(self, digests: list[bytes], tokens: Ordered[int], blocks: int, owner: str = "") -> None:
         """Append to `digests`, the owner's names of the first blocks of `tokens`, up to the first `blocks` of them."""
         parent = digests[-1] if digests else blake2b(owner.encode(), key=self._salt, digest_size=_DIGEST_BYTES).digest()
-        for start in range(len(digests) * BLOCK_SIZE, blocks * BLOCK_SIZE, BLOCK_SIZE):
-            ids = array("i", tokens[start : start + BLOCK_SIZE])
-            parent = blake2b(parent + ids.tobytes(), digest_size=_DIGEST_BYTES).digest()
+        ids = array("i", tokens[len(digests) * BLOCK_SIZE : blocks * BLOCK_SIZE])
+        data, size = ids.tobytes(), BLOCK_SIZE * ids.itemsize
+        for start in range(0, len(data), size):
+            parent = blake2b(parent + data[start : start + size], digest_size=_DIGEST_BYTES).digest()
             digests.append(parent)
