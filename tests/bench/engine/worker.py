@@ -49,7 +49,7 @@ from parley_worker.core import ChatMessage
 from parley_worker.testing.platform import TOKEN, Platform, open_platform
 from parley_worker.text.tokenizer import TextTokenizer
 
-THREADS, STREAMS, ROUNDS, CHARACTERS = 2, 64, 3, 150
+THREADS, STREAMS, ROUNDS, CHARACTERS = 2, 64, 5, 150
 TOKENS, WARM_UP_TOKENS = 100, 8
 NAME = "bench"
 SILENCE_SECONDS = 60.0
@@ -86,10 +86,10 @@ class Side:
     def _now(self) -> dict[str, float]:
         return {name: cpu_seconds(pid) for name, pid in self.processes.items()}
 
-    def rate_without(self, *names: str) -> float:
-        """Tokens a second if what these processes took, spread over all cores, had taken no time."""
+    def faster_without(self, *names: str) -> float:
+        """By what it would be faster if what these processes took, spread over all cores, had taken no time."""
         saved = sum(self.used[name] for name in names) / (os.cpu_count() or 1)
-        return median(self.rates) * self.seconds / (self.seconds - saved)
+        return self.seconds / (self.seconds - saved)
 
 
 @asynccontextmanager
@@ -179,17 +179,18 @@ async def measure(opening: AbstractAsyncContextManager[Stage], model: Model, rou
 
 
 def evaluate(sides: dict[str, Side]) -> dict[str, Any]:
-    bare_rate, worker = median(sides["bare"].rates), sides["worker"]
+    alone, worker = sides["bare"], sides["worker"]
+    ratio = median(after / before for before, after in zip(alone.rates, worker.rates, strict=True))
     result: dict[str, Any] = {
         "rates": {name: median(side.rates) for name, side in sides.items()},
-        "ratio": median(worker.rates) / bare_rate,
+        "ratio": ratio,
         "cores": {
             name: {each: used / side.seconds for each, used in side.used.items()} for name, side in sides.items()
         },
     }
-    if any(name in worker.processes for name in SERVERS):
-        result["ratio_without_servers"] = worker.rate_without(*SERVERS) / bare_rate
-        result["ratio_without_servers_and_client"] = worker.rate_without(*SERVERS, CLIENT) / bare_rate
+    if set(SERVERS) <= worker.processes.keys():
+        result["ratio_without_servers"] = ratio * worker.faster_without(*SERVERS)
+        result["ratio_without_servers_and_client"] = ratio * worker.faster_without(*SERVERS, CLIENT)
     return result
 
 
