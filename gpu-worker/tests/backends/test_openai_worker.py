@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from parley_kit.clock import SystemClock
-from parley_live.base import Delta
 from parley_proto.events.v1.events_pb2 import GenerationCancelled, GenerationCompleted, GenerationFailed
 from parley_worker.backends.openai.config import OpenAiConfig
 from parley_worker.backends.openai.dialects import Dialect
@@ -18,6 +17,7 @@ from parley_worker.backends.openai.opening import open_openai_backend
 from parley_worker.testing.backends import words
 from parley_worker.testing.chat_server import ChatServer, Reply, answer, error, open_chat_server
 from parley_worker.testing.platform import Platform, open_platform
+from parley_worker.testing.streams import joined
 
 TOKENS = 30
 CONFIG = OpenAiConfig("", name="counter", patience_seconds=5.0)
@@ -38,14 +38,6 @@ async def worker(platform: Platform, server: ChatServer, dialect: Dialect = Dial
 
 def first(tokens: int) -> list[bytes]:
     return answer(*(words(index, index + 1) for index in range(tokens)))[: 1 + tokens]
-
-
-def joined(deltas: Sequence[Delta]) -> str:
-    text = ""
-    for delta in deltas:
-        assert delta.offset == len(text)
-        text += delta.text
-    return text
 
 
 async def test_an_answer_is_streamed_and_counted(platform: Platform, server: ChatServer) -> None:

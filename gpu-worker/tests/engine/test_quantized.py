@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from parley_worker.core import ChatMessage
 from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models import weights as weights_module
 from parley_worker.models.errors import CheckpointError
 from parley_worker.models.loader import load_model
 from parley_worker.models.quantized import QuantizedLinear, quantize
 from parley_worker.settings import BUNDLED_MODEL
+from parley_worker.testing.dialogues import encode_dialogues
 from parley_worker.testing.segments import Blocks, make_batch
 from parley_worker.text.tokenizer import TextTokenizer
 
@@ -113,20 +113,9 @@ def assert_quantized(linear: object, weight: Tensor) -> None:
     assert torch.equal(linear.scales, scales)
 
 
-DIALOGUES = [
-    ("Hello!", "Hello! How can I help you today?"),
-    ("How are you?", "I am doing well, thank you. How are you?"),
-    ("I am sad today.", "I am sorry to hear that. Would you like to tell me about it?"),
-    ("I am bored.", "We could look at some words together. Ask me what a word means!"),
-    ("I have a cold.", "I am sorry to hear that. Please rest, and see a doctor if it does not get better."),
-    ("I feel tired.", "You should get some rest. A good sleep helps a lot."),
-]
-
-
 def test_int8_costs_the_bundled_model_next_to_nothing() -> None:
     """Measured: a mean divergence of 0.0015 nats, and a perplexity of 12.77 where float32 has 12.75."""
-    tokenizer = TextTokenizer(BUNDLED_MODEL)
-    texts = [tokenizer.encode_chat([ChatMessage("user", ask)]) + tokenizer.encode(say) for ask, say in DIALOGUES]
+    texts = encode_dialogues(TextTokenizer(BUNDLED_MODEL))
     exact, rounded = (log_probabilities(texts, int8=int8) for int8 in (False, True))
     divergence = torch.cat([(p.exp() * (p - q)).sum(dim=-1) for p, q in zip(exact, rounded, strict=True)])
     assert 0 < divergence.mean() < 0.003

@@ -8,30 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from parley_worker.core import ChatMessage
 from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models.loader import load_model
 from parley_worker.native.library import Library
 from parley_worker.settings import BUNDLED_MODEL
+from parley_worker.testing.dialogues import encode_dialogues
 from parley_worker.testing.native import open_executor
 from parley_worker.testing.segments import Blocks, make_batch
 from parley_worker.text.tokenizer import TextTokenizer
 
-DIALOGUES = [
-    ("Hello!", "Hello! How can I help you today?"),
-    ("How are you?", "I am doing well, thank you. How are you?"),
-    ("I am sad today.", "I am sorry to hear that. Would you like to tell me about it?"),
-    ("I am bored.", "We could look at some words together. Ask me what a word means!"),
-    ("I have a cold.", "I am sorry to hear that. Please rest, and see a doctor if it does not get better."),
-    ("I feel tired.", "You should get some rest. A good sleep helps a lot."),
-]
 BLOCKS = 8
 
 
 @pytest.fixture(scope="module")
 def texts() -> list[tuple[int, ...]]:
-    tokenizer = TextTokenizer(BUNDLED_MODEL)
-    return [tuple(tokenizer.encode_chat([ChatMessage("user", ask)]) + tokenizer.encode(say)) for ask, say in DIALOGUES]
+    return encode_dialogues(TextTokenizer(BUNDLED_MODEL))
 
 
 def predict(library: Library, texts: list[tuple[int, ...]], *, int8: bool) -> list[Tensor]:

@@ -8,16 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from transformers.generation import logits_process as oracle
 
 from parley_worker.engine.sampler import sample
 from parley_worker.native import abi
 from parley_worker.native.library import Library, Pool, Sampler
 from parley_worker.native.sampler import NativeSampler
 from parley_worker.scheduler.request import Sampling
-from parley_worker.testing.draws import SETTINGS, draw, tokens
+from parley_worker.testing.draws import FILTERS, SETTINGS, draw, tokens
 from parley_worker.testing.native import open_sampler
+from parley_worker.testing.oracle import probabilities
 from parley_worker.testing.sampling import PLAIN
 
 LAST = 1 - 2.0**-52
@@ -31,43 +30,15 @@ def invert(library: Library, sampling: Sampling, scores: torch.Tensor, uniforms:
     return Sampler(Pool(library, 2), len(scores)).draw(rows.data_ptr(), draws)
 
 
-def distribution(sampling: Sampling, scores: torch.Tensor) -> NDArray[np.float64]:
-    """The probabilities that transformers gives."""
-    warpers = oracle.LogitsProcessorList([oracle.TemperatureLogitsWarper(sampling.temperature)])
-    if sampling.top_k:
-        warpers.append(oracle.TopKLogitsWarper(sampling.top_k))
-    if sampling.top_p < 1:
-        warpers.append(oracle.TopPLogitsWarper(sampling.top_p))
-    if sampling.min_p:
-        warpers.append(oracle.MinPLogitsWarper(sampling.min_p))
-    found: NDArray[np.float64] = warpers(torch.LongTensor([[0]]), scores[None].double()).softmax(-1)[0].numpy()
-    return found
-
-
 @pytest.mark.parametrize("vocab", [700, 1024, 5000])
 @pytest.mark.parametrize("scale", [0.3, 2.0, 8.0])
-@pytest.mark.parametrize(
-    "sampling",
-    [
-        PLAIN,
-        replace(PLAIN, top_k=5),
-        replace(PLAIN, top_k=500),
-        replace(PLAIN, top_p=0.9),
-        replace(PLAIN, top_p=0.05),
-        replace(PLAIN, min_p=0.03),
-        replace(PLAIN, min_p=1.0),
-        replace(PLAIN, top_k=50, top_p=0.8, temperature=0.7),
-        replace(PLAIN, top_k=400, top_p=0.8, min_p=0.01, temperature=1.7),
-        replace(PLAIN, top_k=30, min_p=0.1, temperature=0.6),
-        replace(PLAIN, top_p=0.95, min_p=0.02, temperature=1.4),
-    ],
-)
+@pytest.mark.parametrize("sampling", FILTERS)
 def test_the_distribution_that_transformers_keeps_is_inverted_to_its_very_ends(
     library: Library, sampling: Sampling, scale: float, vocab: int
 ) -> None:
     scores = torch.randn(vocab, generator=torch.Generator().manual_seed(vocab)) * scale
     scores = scores.sort(descending=True).values  # so that the order of the draws is that of the ids
-    meant = distribution(sampling, scores)
+    meant = probabilities(sampling, scores[None].double())[0].numpy()
     ends = np.append(0.0, meant.cumsum())
     uniforms = [0.0, *np.random.default_rng(0).random(100).tolist(), LAST]
     found = np.array(invert(library, sampling, scores, uniforms))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from parley_worker.scheduler.batch import BLOCK_SIZE
+from parley_worker.scheduler.request import Output
 from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.testing.block_model import BlockModel, answer
 from parley_worker.testing.stepping import drain, request, shape, update
@@ -28,15 +29,21 @@ def test_the_last_to_arrive_gives_its_blocks_and_comes_back_first() -> None:
     assert answers == {each.id: answer(each, each.max_tokens) for each in requests}
 
 
-def test_what_is_computed_again_is_found_in_the_cache_and_not_told_as_cached() -> None:
-    scheduler = Scheduler(5, 4, 96, step_tokens=128)
-    scheduler.add(request("a", 31, 10))
-    scheduler.add(request("b", 40, 10))
-    outputs, hits = [], 0
+def run(scheduler: Scheduler) -> tuple[list[Output], int]:
+    """All outputs, and how many tokens were found in the cache on the way."""
+    outputs, hits = list[Output](), 0
     while not scheduler.idle:
         step = scheduler.schedule(0.0)
         hits += step.prefix_hits
         outputs += update(scheduler, step)
+    return outputs, hits
+
+
+def test_what_is_computed_again_is_found_in_the_cache_and_not_told_as_cached() -> None:
+    scheduler = Scheduler(5, 4, 96, step_tokens=128)
+    scheduler.add(request("a", 31, 10))
+    scheduler.add(request("b", 40, 10))
+    outputs, hits = run(scheduler)
     assert hits == 32
     assert all(output.cached_tokens == 0 for output in outputs)
 
@@ -45,11 +52,7 @@ def test_who_had_to_go_before_his_first_token_is_not_told_of_his_own_blocks_as_c
     scheduler = Scheduler(6, 4, 96, step_tokens=3)
     scheduler.add(request("a", 31, 40))
     scheduler.add(request("b", 60, 4))
-    outputs, hits = [], 0
-    while not scheduler.idle:
-        step = scheduler.schedule(0.0)
-        hits += step.prefix_hits
-        outputs += update(scheduler, step)
+    outputs, hits = run(scheduler)
     assert hits >= BLOCK_SIZE
     assert all(output.cached_tokens == 0 for output in outputs)
 

@@ -14,16 +14,9 @@ from parley_worker.consumer import READY_POLL_SECONDS
 from parley_worker.core import Job
 from parley_worker.testing.backends import ProbedBackend, words
 from parley_worker.testing.platform import Platform
+from parley_worker.testing.streams import joined
 
 TOKENS = 60
-
-
-def gap_free(deltas: list[Delta]) -> str:
-    text = ""
-    for delta in deltas:
-        assert delta.offset == len(text)
-        text += delta.text
-    return text
 
 
 async def test_a_worker_that_closes_hands_its_answer_back_and_another_goes_on_exactly(platform: Platform) -> None:
@@ -37,7 +30,7 @@ async def test_a_worker_that_closes_hands_its_answer_back_and_another_goes_on_ex
     assert (event.text, event.attempt, event.began_attempt) == (words(0, TOKENS), 2, 1)
     assert event.usage.completion_tokens == TOKENS
     deltas = await platform.deltas(generation_id)
-    assert gap_free(deltas) == event.text
+    assert joined(deltas) == event.text
     assert [token for delta in deltas for token in delta.token_ids] == list(range(TOKENS))
     assert {delta.began for delta in deltas} == {1}
     assert {delta.attempt for delta in deltas} == {1, 2}

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from parley_live.base import Delta
 from parley_worker.core import Prefix
+from parley_worker.testing.streams import joined
 from parley_worker.transcript import Transcript
 
 CHUNKS = st.lists(st.tuples(st.text(max_size=4), st.lists(st.integers(0, 99), max_size=3), st.booleans()), max_size=40)
@@ -24,15 +25,6 @@ def play(transcript: Transcript, chunks: list[tuple[str, list[int], bool]]) -> l
         if write:
             deltas += drain(transcript)
     return deltas + drain(transcript)
-
-
-def joined(deltas: list[Delta]) -> str:
-    text = ""
-    for delta in deltas:
-        assert delta.text
-        assert delta.offset == len(text)
-        text += delta.text
-    return text
 
 
 @given(CHUNKS)

@@ -41,6 +41,21 @@ SETTINGS = [
     replace(PENALTIES, top_k=4, top_p=0.9, temperature=1.2),
     replace(PENALTIES, repetition_penalty=1.0, min_p=0.1),
 ]
+# Of large vocabularies: which tokens they leave.
+FILTERS = [
+    PLAIN,
+    replace(PLAIN, top_k=5),
+    replace(PLAIN, top_k=20),
+    replace(PLAIN, top_k=500),
+    replace(PLAIN, top_p=0.9),
+    replace(PLAIN, top_p=0.05),
+    replace(PLAIN, min_p=0.03),
+    replace(PLAIN, min_p=1.0),
+    replace(PLAIN, top_k=50, top_p=0.8, temperature=0.7),
+    replace(PLAIN, top_k=400, top_p=0.8, min_p=0.01, temperature=1.7),
+    replace(PLAIN, top_k=30, min_p=0.1, temperature=0.6),
+    replace(PLAIN, top_p=0.95, min_p=0.02, temperature=1.4),
+]
 
 
 def draw(sampling: Sampling, index: int = 0) -> Draw:

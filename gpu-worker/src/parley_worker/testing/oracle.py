@@ -1,4 +1,4 @@
-"""What transformers makes of a checkpoint, to compare with."""
+"""What transformers makes of a checkpoint and of scores, to compare with."""
 
 from __future__ import annotations
 
@@ -9,6 +9,28 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from parley_worker.scheduler.request import Sampling
+
+
+def probabilities(sampling: Sampling, scores: Tensor) -> Tensor:
+    """With which each token is drawn from scores [n, vocab], by temperature, top_k, top_p and min_p."""
+    warpers = LogitsProcessorList([TemperatureLogitsWarper(sampling.temperature)])
+    if sampling.top_k:
+        warpers.append(TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        warpers.append(TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p:
+        warpers.append(MinPLogitsWarper(sampling.min_p))
+    kept: Tensor = warpers(torch.LongTensor([[0]] * len(scores)), scores.clone())
+    return kept.softmax(dim=-1)
 
 
 class Oracle:

@@ -7,43 +7,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from transformers.generation import logits_process as oracle
 
 from parley_worker.engine.runner import Sampler
 from parley_worker.engine.sampler import nucleus
 from parley_worker.scheduler.request import Sampling
-from parley_worker.testing.draws import PENALTIES, draw, draw_many, kept, tokens
+from parley_worker.testing.draws import FILTERS, PENALTIES, draw, draw_many, kept, tokens
+from parley_worker.testing.oracle import probabilities
 from parley_worker.testing.sampling import GREEDY, PLAIN
 
 
 @pytest.mark.parametrize("vocab", [700, 1024])
 @pytest.mark.parametrize("scale", [0.3, 2.0, 8.0])
-@pytest.mark.parametrize(
-    "sampling",
-    [
-        PLAIN,
-        replace(PLAIN, top_k=20),
-        replace(PLAIN, top_k=500),
-        replace(PLAIN, top_p=0.9),
-        replace(PLAIN, top_p=0.05),
-        replace(PLAIN, min_p=0.03),
-        replace(PLAIN, min_p=1.0),
-        replace(PLAIN, top_k=50, top_p=0.8, temperature=0.7),
-        replace(PLAIN, top_k=400, top_p=0.8, min_p=0.01, temperature=1.7),
-        replace(PLAIN, top_k=30, min_p=0.1, temperature=0.6),
-        replace(PLAIN, top_p=0.95, min_p=0.02, temperature=1.4),
-    ],
-)
+@pytest.mark.parametrize("sampling", FILTERS)
 def test_what_may_be_drawn_is_what_transformers_keeps(sampling: Sampling, scale: float, vocab: int) -> None:
     logits = torch.randn(6, vocab, generator=torch.Generator().manual_seed(vocab)) * scale
-    warpers = oracle.LogitsProcessorList([oracle.TemperatureLogitsWarper(sampling.temperature)])
-    if sampling.top_k:
-        warpers.append(oracle.TopKLogitsWarper(sampling.top_k))
-    if sampling.top_p < 1:
-        warpers.append(oracle.TopPLogitsWarper(sampling.top_p))
-    if sampling.min_p:
-        warpers.append(oracle.MinPLogitsWarper(sampling.min_p))
-    theirs = warpers(torch.LongTensor([[0]] * 6), logits.clone()).softmax(dim=-1)
+    theirs = probabilities(sampling, logits)
     ours = kept(sampling, logits)
     ours /= ours.sum(dim=-1, keepdim=True)
     assert ((ours > 0) == (theirs > 0)).all()
