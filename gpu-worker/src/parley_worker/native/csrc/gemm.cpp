@@ -31,24 +31,33 @@ Floats product(const Matrix& matrix, const Rows& rows, int64_t row, int64_t colu
     return to_floats(load(sums)) * broadcast(rows.scales[row]) * load(matrix.scales() + column);
 }
 
-// Makes the sums of a row and a panel the numbers that are wanted, and puts the panel's `width` outputs into place.
+// Makes the sums of a row and a panel the numbers that are wanted, in `to`.
 template <class Sum>
-void finish(const Matrix& matrix, const Rows& rows, int64_t row, int64_t column, const Sum* sums, const Output& out) {
-    const int64_t width = std::min(kPanel, matrix.outputs() - column);
-    float* const to = out.values + row * out.stride + column;
-    float values[kPanel];
-    if (out.add) std::copy_n(to, width, values);
+void put_panel(const Matrix& matrix, const Rows& rows, int64_t row, int64_t column, const Sum* sums, bool add,
+               float* to) {
     for (int64_t c = 0; c < kPanel; c += kLanes) {
         Floats value = product(matrix, rows, row, column + c, sums + c);
         if (matrix.bias() != nullptr) value = value + load(matrix.bias() + column + c);
-        if (out.add) value = value + load(values + c);
-        store(values + c, value);
+        if (add) value = value + load(to + c);
+        store(to + c, value);
     }
+}
+
+// The last panel may be wider than what there is room for.
+template <class Sum>
+void finish(const Matrix& matrix, const Rows& rows, int64_t row, int64_t column, const Sum* sums, const Output& out) {
+    const int64_t width = matrix.outputs() - column;
+    float* const to = out.values + row * out.stride + column;
+    if (width >= kPanel) return put_panel(matrix, rows, row, column, sums, out.add, to);
+    float values[kPanel] = {};
+    std::copy_n(to, out.add ? width : 0, values);
+    put_panel(matrix, rows, row, column, sums, out.add, values);
     std::copy_n(values, width, to);
 }
 
-// With little to compute for each cache line the processor itself reads ahead as fast as memory gives, and asking it to
-// costs up to a third of the speed; with more it falls behind. Measured on Zen 4: from 6 operations on asking is better.
+// With little to compute for each cache line the processor itself reads ahead as fast as memory gives, and asking it
+// to costs up to a third of the speed; with more it falls behind. Measured on Zen 4: from 6 operations on asking is
+// better.
 template <class Kind>
 constexpr bool asks_ahead(int64_t rows) {
     return rows * 2 * kCacheLine >= 6 * Kind::kStepBytes;

@@ -39,10 +39,10 @@ struct Output {
     bool add;
 };
 
-// out[r, o] = sum over k of rows[r, k] * weights[o, k], plus bias[o], plus what out[r, o] held if `out.add`; for r below
-// rows.count and the outputs of the panels that this thread gets: call it on all threads of a fork. Neither waits nor
-// allocates. Every out[r, o] is summed over k in one order: its bits do not depend on the other rows, on r or on the
-// threads.
+// out[r, o] = sum over k of rows[r, k] * weights[o, k], plus bias[o], plus what out[r, o] held if `out.add`; for r
+// below rows.count and the outputs of the panels that this thread gets: call it on all threads of a fork. Neither waits
+// nor allocates. Every out[r, o] is summed over k in one order: its bits do not depend on the other rows, on r or on
+// the threads.
 void multiply(const Matrix& matrix, const Rows& rows, const Output& out, Shares& shares, int thread) noexcept;
 
 // Asks for the beginning of a thread's share of a matrix that is multiplied next.

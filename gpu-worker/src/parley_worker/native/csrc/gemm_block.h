@@ -42,9 +42,7 @@ void add_block(const Block<Kind>& block) {
         sums[r][1] = simd::load(block.sums + r * kPanel + kLanes);
     }
     for (int64_t left = block.steps; left > 0; --left) {
-        if (block.pace > 0) {
-            for (int64_t line = 0; line < Kind::kStepBytes; line += simd::kCacheLine) simd::prefetch(ahead + line);
-        }
+        for (int64_t line = 0; line < block.pace; line += simd::kCacheLine) simd::prefetch(ahead + line);
         Vector low, high;
         Kind::load(weights, low, high);
 #pragma GCC unroll 16

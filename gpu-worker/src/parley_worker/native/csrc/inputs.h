@@ -16,10 +16,12 @@ class Inputs {
     scales_.reserve(rows);
   }
 
+  // Where the values of a row belong.
   float* row(const Matrix& matrix, int64_t index) const {
     return values_.data() + index * row_stride(matrix.inputs());
   }
 
+  // Sets the codes and the scale of a row.
   void quantize(const float* row, const Matrix& matrix, int64_t to) const {
     const int64_t inputs = matrix.inputs();
     scales_.data()[to] = parley::quantize(row, inputs, codes_.data() + to * code_stride(inputs));

@@ -27,8 +27,8 @@ class Matrix {
     static constexpr int64_t kMaxInputs = 131'072;
     static constexpr int64_t kMaxOutputs = 1 << 30;
 
-    // The weights lie in the arena, which lives as long as any matrix in it. Throws std::invalid_argument for sizes below
-    // 1 or above what is said here, std::bad_alloc without memory.
+    // The weights lie in the arena, which lives as long as any matrix in it. Throws std::invalid_argument for sizes
+    // below 1 or above what is said here, std::bad_alloc without memory.
     Matrix(Format format, int64_t outputs, int64_t inputs, std::shared_ptr<Arena> arena);
 
     Format format() const { return format_; }
