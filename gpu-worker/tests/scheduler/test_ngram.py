@@ -175,6 +175,24 @@ def test_rows_that_cost_a_step_each_are_not_drafted() -> None:
     assert len(cheap.propose(list(tokens), 8)) >= 4
 
 
+def test_who_shares_a_step_with_others_has_to_bring_more_for_each_row() -> None:
+    """The tokens are one sequence's, and the time is that of all."""
+    proposer, lengths = NgramProposer(row_cost=0.1), []
+    for sequences in (1, 2, 3, 4, 40):
+        proposer.timed(stats(sequences, 0), 0.010)
+        lengths.append(len(proposer.propose([1, 2, 3, 4] * 10, 8)))
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] > lengths[3] > lengths[4] == 0
+
+
+def test_bytes_of_two_ids_are_not_taken_for_one() -> None:
+    # As bytes, 0x0100_0000 and 0x0001 hold 0x0000_0100 across their border.
+    low = [0x100, 0x100]
+    tokens = [0x10000, 0x10000, 0x10000, 7, *low, 8, *low]
+    assert NgramProposer().propose(tokens, 1) == [8]
+    assert NgramProposer().propose([0x10000, 0x10000, 0x10000, 7, *low], 1) == []
+
+
 def test_the_cost_of_a_row_is_a_share_of_the_step_without_it() -> None:
     cost = RowCost(0.5)
     cost.learn(1, 4, 9.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 
 from parley_worker.config import EngineConfig
@@ -21,5 +22,7 @@ def serve(end: socket.socket, config: EngineConfig) -> None:
     except (CheckpointError, EngineConfigError) as error:
         channel.send(Failed(str(error)))
         return
+    gc.collect()
+    gc.freeze()  # what is here stays: no collection has to look at it again
     channel.send(Ready(engine.capacity, engine.window))
     Loop(channel, engine).run()

@@ -7,13 +7,11 @@ whether they would pay is known without a row spent on trying.
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Mapping
 from types import MappingProxyType
 
-import numpy as np
-
-from parley_worker.scheduler.batch import Ints
 from parley_worker.scheduler.odds import Acceptance, Credit, RowCost
 from parley_worker.scheduler.stats import StepStats
 
@@ -21,6 +19,9 @@ _SHORTEST, _LONGEST = 2, 4
 _FIRST_CHANCES: Mapping[int, float] = MappingProxyType({2: 0.3, 3: 0.5, 4: 0.7})
 _LONGEST_REST = 64
 _READERS_PER_STREAM = 4
+# Ids as bytes, in which Python finds them without numpy, whose code has left the caches when the next step begins.
+_ID = "i"
+_WIDTH = array(_ID).itemsize
 
 Chances = Mapping[int, Acceptance]
 
@@ -34,7 +35,7 @@ class NgramProposer:
     def __init__(self, streams: int = 4, longest: int = 8, row_cost: float = 0.15) -> None:
         self.streams = streams
         self._longest = longest
-        self._cost, self._credit = RowCost(row_cost), Credit()
+        self._cost, self._credit, self._sequences = RowCost(row_cost), Credit(), 1
         self._chances = _chances(_FIRST_CHANCES)
         self._readers: OrderedDict[int, _Reader] = OrderedDict()
 
@@ -45,17 +46,23 @@ class NgramProposer:
         chance = reader.look_ahead(self._longest)
         if chance is None:
             return []
-        wanted = chance.best_length(self._cost.share, min(limit, len(reader.draft)))
+        wanted = chance.best_length(self._row_cost, min(limit, len(reader.draft)))
         return reader.draft[:wanted] if wanted and self._credit.allows() else []
 
     def observe(self, proposed: int, accepted: int) -> None:
         """See `Proposer.observe`."""
-        self._credit.settle(proposed, accepted, self._cost.share)
+        self._credit.settle(proposed, accepted, self._row_cost)
 
     def timed(self, stats: StepStats, seconds: float) -> None:
         """How long a step took: tells what a drafted row costs. Steps with prompts say nothing about it."""
         if not stats.prompt_rows and stats.decode_rows:
-            self._cost.learn(stats.decode_rows - stats.drafts_proposed, stats.drafts_proposed, seconds)
+            self._sequences = stats.decode_rows - stats.drafts_proposed
+            self._cost.learn(self._sequences, stats.drafts_proposed, seconds)
+
+    @property
+    def _row_cost(self) -> float:
+        """A drafted row brings one sequence its tokens, and all that share the step wait for it."""
+        return self._cost.share * self._sequences
 
     def _reader(self, tokens: list[int]) -> _Reader:
         # A reader holds its list, so that no other one has the id meanwhile.
@@ -79,8 +86,7 @@ class _Reader:
         self.draft: list[int] = []
         self._chances = _chances(first_chances)
         self._size, self._at = 0, 0
-        self._read: Ints = np.empty(2 * len(tokens) + 64, np.int64)
-        self._length = 0
+        self._read = bytearray()
         self._rest, self._search_at = 0, 0
 
     def check(self, overall: Chances) -> None:
@@ -114,31 +120,32 @@ class _Reader:
         start = self._match()
         if start is None:
             return []
-        draft: list[int] = self._read[start : min(start + longest, self._length)].tolist()
+        draft = self.tokens[start : start + longest]
         while len(draft) < longest:
             draft += draft[: longest - len(draft)]
         return draft
 
     def _match(self) -> int | None:
         """Where the token after the last match stands; sets the match's size."""
-        read, length = self._read, self._length
-        if length <= _SHORTEST:
-            return None
-        # A match that ends right before position p: all its tokens, and the one at p, are in the sequence.
-        ends = np.flatnonzero(read[_SHORTEST - 1 : length - 1] == read[length - 1]) + _SHORTEST
-        found: int | None = None
-        for size in range(_SHORTEST, _LONGEST + 1):
-            ends = ends[(ends >= size) & (read[ends - size] == read[length - size])]
-            if not len(ends):
-                break
-            found, self._size = int(ends[-1]), size
-        return found
+        read, end = self._read, len(self._read) - _WIDTH  # the token that follows it is there too
+        for size in range(min(_LONGEST, len(self.tokens)), _SHORTEST - 1, -1):
+            found = _find_last(read, bytes(read[-size * _WIDTH :]), end)
+            if found is not None:
+                self._size = size
+                return found + size
+        return None
 
     def _take_in(self) -> None:
-        if len(self.tokens) > len(self._read):
-            self._read = np.concatenate((self._read, np.empty(len(self.tokens), np.int64)))
-        self._read[self._length : len(self.tokens)] = self.tokens[self._length :]
-        self._length = len(self.tokens)
+        self._read += array(_ID, self.tokens[len(self._read) // _WIDTH :]).tobytes()
+
+
+def _find_last(read: bytearray, ids: bytes, end: int) -> int | None:
+    """Which of the ids in `read` is the first of the last `ids` that end at `end` or before."""
+    while (found := read.rfind(ids, 0, end)) % _WIDTH:
+        if found < 0:
+            return None
+        end = found + len(ids) - 1  # bytes of two ids that look like one
+    return found // _WIDTH
 
 
 def _chances(first: Mapping[int, float]) -> Chances:
