@@ -12,7 +12,7 @@ import torch
 from parley_worker.native.build import build, file_name, find_compiler, find_library
 from parley_worker.native.errors import NativeUnavailable
 from parley_worker.native.library import Library
-from parley_worker.native.processor import AVX2, AVX512, GENERIC, supported, variants
+from parley_worker.native.processor import AVX2, AVX512, AVX512_BF16, GENERIC, supported, variants
 
 CPU = torch.device("cpu")
 OTHER = 'extern "C" int parley_answer() { return 2; }'
@@ -100,6 +100,7 @@ def test_all_variants_of_an_architecture_compile(small_library: Path, tmp_path: 
 def test_the_best_that_the_processor_lists_is_chosen(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     for flags, expected in (
+        (AVX512_BF16.needs, [AVX512_BF16, AVX512, AVX2, GENERIC]),
         (AVX512.needs | {"sse2"}, [AVX512, AVX2, GENERIC]),
         (AVX512.needs - {"avx512_vnni"}, [AVX2, GENERIC]),
         (AVX2.needs - {"fma"}, [GENERIC]),

@@ -26,11 +26,12 @@ AVX512 = Variant(
     ("-march=x86-64-v4", "-mavx512vnni"),
     AVX2.needs | {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd", "avx512_vnni"},
 )
+AVX512_BF16 = Variant("avx512bf16", (*AVX512.flags, "-mavx512bf16"), AVX512.needs | {"avx512_bf16"})
 
 
 def variants(machine: str | None = None) -> tuple[Variant, ...]:
     """The libraries for processors of this architecture, the best first."""
-    return (AVX512, AVX2, GENERIC) if (machine or platform.machine()).lower() in _X86 else (GENERIC,)
+    return (AVX512_BF16, AVX512, AVX2, GENERIC) if (machine or platform.machine()).lower() in _X86 else (GENERIC,)
 
 
 def supported(cpuinfo: Path = CPUINFO) -> tuple[Variant, ...]:

@@ -40,9 +40,9 @@ class Operations:
     def exp(self, values: Tensor) -> Tensor:
         return self._in_lanes(self._functions.parley_exp, values)
 
-    def half(self, values: Tensor) -> Tensor:
-        """Rounded to half precision."""
-        return self._in_lanes(self._functions.parley_half, values)
+    def bfloat16(self, values: Tensor) -> Tensor:
+        """Rounded to bfloat16."""
+        return self._in_lanes(self._functions.parley_round, values)
 
     def attend(
         self,

@@ -1,195 +1,301 @@
 #include "attention.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <utility>
+
+#include "products.h"
+#include "softmax.h"
 
 namespace parley {
-
-int AttentionQuery::first_of(int64_t block) const {
-  return int(std::clamp<int64_t>(begin - block * kLanes, 0, kLanes));
-}
-
-int AttentionQuery::last_of(int64_t block) const { return int(std::clamp<int64_t>(end - block * kLanes, 0, kLanes)); }
-
-AttentionScratch::AttentionScratch(const CacheShape& shape, int64_t count)
-  : sums(size_t(count * shape.padded())), keys(size_t(shape.key_items())), values(size_t(shape.value_items())) {
-  queries.reserve(size_t(count));
-}
 
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-// How many queries meet a block together, in how many sums each adds up a score, and how many columns of the values
-// they take at once: what they sum then fits in the registers.
-constexpr int kTogether = kWidth == 16 ? 4 : 2;
-constexpr int kSums = kWidth == 16 ? 4 : 2;
-constexpr int kColumns = kWidth == 16 ? 4 : 2;
+constexpr float kLog2E = 1.44269504f;
 
-// How far behind a jump memory is asked for.
-constexpr int64_t kJumpBytes = 8192;
+// How many queries meet how many blocks, or columns of the values, at once: their sums fit in the registers.
+constexpr int kTogether = kWidth == 16 ? 6 : 2;
+constexpr int kVectors = kWidth == 16 ? 4 : 2;
+constexpr int kFew = 4;  // so few queries wait for memory
+constexpr int64_t kBlocks = kChunk / kLanes;  // of a chunk
 
-// Adds the products of `sums` dimensions from d on, each to a sum of its own.
-template <int count, int sums, typename Item>
-inline void add_scores(const AttentionQuery* queries, const Item* keys, int64_t d, Lanes (*partial)[kSums]) {
-  for (int s = 0; s < sums; ++s) {
-    const Lanes key = load(keys + (d + s) * kLanes);
-    for (int i = 0; i < count; ++i) partial[i][s] = fma(splat(queries[i].query[d + s]), key, partial[i][s]);
+// Some positions of a block's values: `steps` steps from `values` on. `ahead`: what is read after them, in as many bytes.
+template <class Kind>
+struct Piece {
+  const typename Kind::Item *values, *ahead;
+  int64_t steps;
+};
+
+// The positions that some queries see of a chunk. What lies beside them in a step with another is left out of it.
+template <class Kind>
+struct Pieces {
+  int64_t begin;  // of the first step, in positions of the chunk
+  int count = 0;
+  Piece<Kind> pieces[kBlocks + 2];
+};
+
+// The scores [kChunk from one query to the next] of some queries with `vectors` blocks of keys. ahead: their values.
+template <class Kind, int count, int vectors>
+void score(const typename Kind::Item* queries, int64_t head_dim, const typename Kind::Item* const* keys,
+           const typename Kind::Item* const* ahead, float* scores) {
+  Sums<count, vectors> sums;
+  const auto from = [](const auto* blocks) { return [=](int v) { return blocks[v]; }; };
+  add_products<Kind, count <= kFew>(sums, queries, head_dim, from(keys), from(ahead), kLanes * Kind::kDepth,
+                                    head_dim / Kind::kDepth);
+  sums.store(scores, kChunk);
+}
+
+// The sums [stride from one query to the next] of `vectors` columns of the values by the weights of some queries.
+template <class Kind, int count, int vectors>
+void gather(const typename Kind::Item* weights, const Pieces<Kind>& seen, int64_t padded, int64_t column, float* out,
+            int64_t stride) {
+  Sums<count, vectors> sums;
+  weights += seen.begin;
+  for (int p = 0; p < seen.count; ++p) {
+    const Piece<Kind>& piece = seen.pieces[p];
+    const auto from = [&](const auto* begin) {
+      return [=](int v) { return begin + (column + v * kLanes) * Kind::kDepth; };
+    };
+    add_products<Kind, count <= kFew>(sums, weights, kChunk, from(piece.values), from(piece.ahead),
+                                      padded * Kind::kDepth, piece.steps);
+    weights += piece.steps * Kind::kDepth;
+  }
+  sums.store(out + column, stride);
+}
+
+// For each number of queries from 1 to kTogether.
+template <class Kind, int vectors>
+constexpr auto kScore = []<size_t... i>(std::index_sequence<i...>) {
+  return std::array{&score<Kind, int(i) + 1, vectors>...};
+}(std::make_index_sequence<kTogether>());
+
+template <class Kind, int vectors>
+constexpr auto kGather = []<size_t... i>(std::index_sequence<i...>) {
+  return std::array{&gather<Kind, int(i) + 1, vectors>...};
+}(std::make_index_sequence<kTogether>());
+
+// Calls work(first, count) for equal parts of no more than kTogether.
+template <class Work>
+void in_groups(int64_t begin, int64_t end, Work&& work) {
+  const int64_t parts = (end - begin + kTogether - 1) / kTogether;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = begin + (end - begin) * part / parts, last = begin + (end - begin) * (part + 1) / parts;
+    work(first, last - first);
   }
 }
 
-// The scores of `count` queries with the sixteen keys of a block.
-template <int count, typename Item>
-inline void score(const AttentionQuery* queries, const Item* keys, int64_t head_dim, Lanes* scores) {
-  Lanes partial[count][kSums];
-  for (auto& sums : partial)
-    for (auto& sum : sums) sum = splat(0);
-  int64_t d = 0;
-  for (; d + kSums <= head_dim; d += kSums) add_scores<count, kSums>(queries, keys, d, partial);
-  if (d < head_dim) add_scores<count, 2>(queries, keys, d, partial);  // head_dim is even
-  for (int i = 0; i < count; ++i) {
-    for (int half = kSums / 2; half > 0; half /= 2)
-      for (int s = 0; s < half; ++s) partial[i][s] = partial[i][s] + partial[i][s + half];
-    scores[i] = partial[i][0];
+template <class Kind>
+class Attention {
+  using Item = typename Kind::Item;
+
+ public:
+  Attention(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch)
+    : cache_(cache),
+     task_(task),
+     shape_(cache.shape()),
+     scratch_(scratch),
+     padded_(shape_.padded()),
+     count_(task.rows * task.group),
+     weights_(reinterpret_cast<Item*>(scratch.weights.data())),
+     queries_(reinterpret_cast<Item*>(scratch.queries.data())),
+     edges_(reinterpret_cast<Item*>(scratch.edges.data())) {}
+
+  void run() {
+    prepare();
+    const int64_t begin = row(0).begin / kChunk, end = (row(task_.rows - 1).end + kChunk - 1) / kChunk;
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      meet(chunk);
+    }
+    finish();
   }
-}
 
-// A score greater than all before it: what was summed is scaled down to go with it.
-void rescale(AttentionQuery& query, float greatest, int64_t padded) {
-  const Lanes shrink = exp(splat(query.greatest) - splat(greatest));
-  for (int64_t d = 0; d < padded; d += kLanes) store(query.sums + d, load(query.sums + d) * shrink);
-  query.totals = query.totals * shrink;
-  query.greatest = greatest;
-}
+ private:
+  Softmax of_chunk(int64_t query) const { return {scratch_.chunk.data() + query * Softmax::size(padded_), padded_}; }
+  Softmax of_all(int64_t query) const { return {scratch_.all.data() + query * Softmax::size(padded_), padded_}; }
 
-// The weights of the positions from begin up to end of a block, relative to the greatest score so far.
-inline void weigh(AttentionQuery& query, Lanes scores, int begin, int end, int64_t padded, float* weights) {
-  if (begin > 0 || end < kLanes) scores = keep(scores, begin, end, -kInfinity);
-  if (any_greater(scores, query.greatest)) rescale(query, greatest(scores), padded);
-  const Lanes relative = exp(scores - splat(query.greatest));
-  query.totals = query.totals + relative;
-  store(weights, relative);
-}
-
-template <int count, int columns, typename Item>
-inline void add_columns(AttentionQuery* queries, const float (*weights)[kLanes], const Item* values, int64_t padded,
-                        int begin, int end, int64_t d) {
-  Lanes sums[count][columns];
-  for (int i = 0; i < count; ++i)
-    for (int c = 0; c < columns; ++c) sums[i][c] = load(queries[i].sums + d + c * kLanes);
-  for (int j = begin; j < end; ++j) {
-    Lanes row[columns];
-    for (int c = 0; c < columns; ++c) row[c] = load(values + j * padded + d + c * kLanes);
-    for (int i = 0; i < count; ++i)
-      for (int c = 0; c < columns; ++c) sums[i][c] = fma(splat(weights[i][j]), row[c], sums[i][c]);
+  // The positions that a row attends to.
+  Span row(int64_t row) const {
+    const int64_t end = task_.positions[row] + 1;
+    return {task_.reach ? std::max<int64_t>(0, end - task_.reach) : 0, end};
   }
-  for (int i = 0; i < count; ++i)
-    for (int c = 0; c < columns; ++c) store(queries[i].sums + d + c * kLanes, sums[i][c]);
-}
 
-// `count` queries meet the positions from begin up to end of a block.
-template <int count, typename Item>
-void meet(AttentionQuery* queries, const Item* keys, const Item* values, const CacheShape& shape, int begin, int end) {
-  Lanes scores[count];
-  score<count>(queries, keys, shape.head_dim, scores);
-  alignas(64) float weights[count][kLanes];
-  const int64_t padded = shape.padded();
-  for (int i = 0; i < count; ++i) weigh(queries[i], scores[i], begin, end, padded, weights[i]);
-  int64_t d = 0;
-  for (; d + kColumns * kLanes <= padded; d += kColumns * kLanes)
-    add_columns<count, kColumns>(queries, weights, values, padded, begin, end, d);
-  for (; d < padded; d += kLanes) add_columns<count, 1>(queries, weights, values, padded, begin, end, d);
-}
+  // Lists the queries by heads of keys, then by rows.
+  void prepare() {
+    Item* to = queries_;
+    for (int64_t head = 0; head < task_.heads; ++head)
+      for (int64_t row = 0; row < task_.rows; ++row) {
+        const float* from = task_.queries + row * task_.query_stride + head * task_.group * shape_.head_dim;
+        for (int64_t i = 0; i < task_.group * shape_.head_dim; ++i) put(to++, from[i] * kLog2E);
+      }
+    for (int64_t query = 0; query < task_.heads * count_; ++query) of_all(query).clear();
+  }
 
-// Queries that attend to the same positions of a block meet it together.
-template <typename Item>
-void meet_block(AttentionQuery* queries, int64_t total, int64_t block, const Item* keys, const Item* values,
-                const CacheShape& shape) {
-  for (int64_t i = 0, count; i < total; i += count) {
-    AttentionQuery* group = &queries[i];
-    const int begin = group->first_of(block), end = group->last_of(block);
-    const auto alike = [&](auto& other) { return other.first_of(block) == begin && other.last_of(block) == end; };
-    for (count = 1; count < kTogether && i + count < total && alike(group[count]);) ++count;
-    if (begin >= end) continue;
-    if (count == 1) meet<1>(group, keys, values, shape, begin, end);
-    if (count == 2) meet<2>(group, keys, values, shape, begin, end);
-    if constexpr (kTogether == 4) {
-      if (count == 3) meet<3>(group, keys, values, shape, begin, end);
-      if (count == 4) meet<4>(group, keys, values, shape, begin, end);
+  // What of a chunk each query sees.
+  void look(int64_t chunk) {
+    scratch_.seen.resize(size_t(count_));
+    for (int64_t i = 0; i < task_.rows; ++i) {
+      const Span span = row(i);
+      const auto within = [&](int64_t position) { return std::clamp<int64_t>(position - chunk * kChunk, 0, kChunk); };
+      std::fill_n(&scratch_.seen[size_t(i * task_.group)], task_.group, Span{within(span.begin), within(span.end)});
     }
   }
-}
 
-// Lists the queries of the task by heads of keys, then by rows.
-void prepare(const CacheShape& shape, const AttentionTask& task, AttentionScratch& scratch) {
-  const int64_t padded = shape.padded();
-  std::fill_n(scratch.sums.begin(), task.heads * task.rows * task.group * padded, 0.0f);
-  scratch.queries.clear();
-  for (int64_t head = 0; head < task.heads; ++head)
-    for (int64_t row = 0; row < task.rows; ++row) {
-      const int64_t end = task.positions[row] + 1, begin = task.reach ? std::max<int64_t>(0, end - task.reach) : 0;
-      for (int64_t i = head * task.group; i < (head + 1) * task.group; ++i) {
-        const float* query = task.queries + row * task.query_stride + i * shape.head_dim;
-        float* output = task.outputs + row * task.output_stride + i * shape.head_dim;
-        float* sums = &scratch.sums[scratch.queries.size() * size_t(padded)];
-        scratch.queries.push_back({query, sums, output, begin, end, -kInfinity, splat(0)});
+  void meet(int64_t chunk) {
+    look(chunk);
+    find(chunk);
+    score_all();
+    for (int64_t head = 0; head < task_.heads; ++head) {
+      for (int64_t i = 0; i < count_; ++i)
+        if (!scratch_.seen[size_t(i)].empty()) weigh(head * count_ + i, scratch_.seen[size_t(i)]);
+      gather_all(head);
+      for (int64_t i = 0; i < count_; ++i)
+        if (!scratch_.seen[size_t(i)].empty()) of_all(head * count_ + i).add(of_chunk(head * count_ + i));
+    }
+  }
+
+  // Where the blocks of a chunk are, and the keys of the next, or else some that are there.
+  void find(int64_t chunk) {
+    count_of_blocks_ = (scratch_.seen.back().end + kLanes - 1) / kLanes;
+    const int64_t first = chunk * kBlocks, last = (row(task_.rows - 1).end - 1) / kLanes;
+    for (int64_t i = 0; i < kBlocks; ++i) {
+      const int64_t block = task_.blocks[std::min(first + i, last)];
+      const int64_t next = task_.blocks[std::min(first + kBlocks + i, last)];
+      blocks_[0][i] = cache_.keys<Item>(task_.layer, block, task_.head);
+      blocks_[1][i] = cache_.values<Item>(task_.layer, block, task_.head);
+      blocks_[2][i] = cache_.keys<Item>(task_.layer, next, task_.head);
+    }
+  }
+
+  // All heads of some blocks, then of the next: in the order in which they lie in memory.
+  void score_all() {
+    for (int64_t block = 0, vectors; block < count_of_blocks_; block += vectors) {
+      vectors = block + kVectors <= count_of_blocks_ ? kVectors : 1;
+      for (int64_t head = 0; head < task_.heads; ++head) {
+        const Item *keys[kVectors], *values[kVectors];
+        for (int64_t v = 0; v < vectors; ++v) {
+          keys[v] = blocks_[0][block + v] + head * shape_.key_items();
+          values[v] = blocks_[1][block + v] + head * shape_.value_items();
+        }
+        in_groups(0, count_, [&](int64_t first, int64_t count) {
+          const Span &front = scratch_.seen[size_t(first)], &back = scratch_.seen[size_t(first + count - 1)];
+          if (back.end <= block * kLanes || front.begin >= (block + vectors) * kLanes) return;
+          const auto& kernels = vectors == 1 ? kScore<Kind, 1> : kScore<Kind, kVectors>;
+          const int64_t query = head * count_ + first;
+          kernels[size_t(count - 1)](queries_ + query * shape_.head_dim, shape_.head_dim, keys, values,
+                                     scratch_.scores.data() + query * kChunk + block * kLanes);
+        });
       }
     }
-}
+  }
 
-template <typename Item>
-void widen(const Item* items, int64_t count, float* wide) {
-  for (int64_t i = 0; i < count; i += kLanes) store(wide + i, load(items + i));
-}
+  // The weights of the positions that a query sees, and zeros beside them in their blocks.
+  void weigh(int64_t query, const Span seen) {
+    const int64_t first = seen.begin / kLanes * kLanes, last = (seen.end + kLanes - 1) / kLanes * kLanes;
+    float* scores = scratch_.scores.data() + query * kChunk;
+    Item* weights = weights_ + query * kChunk;
+    mask(scores, first, seen);
+    mask(scores, last - kLanes, seen);
+    Lanes most = splat(-kInfinity);
+    for (int64_t i = first; i < last; i += kLanes) most = max(load(scores + i), most);
+    const float most_of_all = greatest(most);
+    Lanes total = splat(0);
+    for (int64_t i = first; i < last; i += kLanes) {
+      const Lanes weight = exp2(load(scores + i) - splat(most_of_all));
+      store(weights + i, weight);
+      total = total + weight;
+    }
+    of_chunk(query).greatest() = most_of_all;
+    of_chunk(query).total() = sum(total);
+  }
 
-template <typename Item>
-void prefetch(const Item* items, int64_t count) {
-  for (int64_t i = 0; i < count; i += int64_t(simd::kCacheLine / sizeof(Item))) simd::prefetch(items + i);
-}
+  // Of the block that begins at a position.
+  void mask(float* scores, int64_t block, const Span& seen) {
+    if (block >= seen.begin && block + kLanes <= seen.end) return;
+    store(scores + block, keep(load(scores + block), int(seen.begin - block), int(seen.end - block), -kInfinity));
+  }
 
-// All the heads of a block, then those of the next: in the order in which they lie in memory.
-template <typename Item>
-void attend_items(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch) {
-  const CacheShape& shape = cache.shape();
-  prepare(shape, task, scratch);
-  const auto keys = [&](int64_t block, int64_t head) { return cache.keys<Item>(task.layer, task.blocks[block], head); };
-  const auto values = [&](int64_t block, int64_t head) {
-    return cache.values<Item>(task.layer, task.blocks[block], head);
-  };
-  const int64_t count = task.rows * task.group, last = task.head + task.heads - 1;
-  const int64_t begin = scratch.queries.front().begin / kLanes;
-  const int64_t end = (scratch.queries.back().end + kLanes - 1) / kLanes;
-  // When many queries meet a block of half precision it is widened once for all of them.
-  const bool widens = sizeof(Item) < sizeof(float) && count > 2 * kTogether;
-  for (int64_t block = begin; block < end; ++block)
-    for (int64_t head = task.head; head <= last; ++head) {
-      // What lies next in memory the processor fetches by itself, once it has seen some reads. A jump it cannot see.
-      const bool near = (head - task.head) * shape.key_items() * int64_t(sizeof(Item)) < kJumpBytes;
-      if (near && block + 1 < end && keys(block + 1, task.head) != keys(block, last) + shape.key_items()) {
-        prefetch(keys(block + 1, head), shape.key_items());
-        prefetch(values(block + 1, head), shape.value_items());
+  void gather_all(int64_t head) {
+    const auto& seen = scratch_.seen;
+    for (int64_t begin = 0, end; begin < count_; begin = end) {
+      for (end = begin + 1; end < count_ && seen[size_t(end)] == seen[size_t(begin)];) ++end;
+      if (seen[size_t(begin)].empty()) continue;
+      const Pieces<Kind> pieces = cut(seen[size_t(begin)], head);
+      for (int64_t column = 0, vectors; column < padded_; column += vectors * kLanes) {
+        vectors = column + kVectors * kLanes <= padded_ ? kVectors : 1;
+        const auto& kernels = vectors == 1 ? kGather<Kind, 1> : kGather<Kind, kVectors>;
+        in_groups(begin, end, [&](int64_t first, int64_t count) {
+          const int64_t query = head * count_ + first;
+          kernels[size_t(count - 1)](weights_ + query * kChunk, pieces, padded_, column, of_chunk(query).sums,
+                                     Softmax::size(padded_));
+        });
       }
-      AttentionQuery* queries = &scratch.queries[size_t((head - task.head) * count)];
-      if (widens) {
-        widen(keys(block, head), shape.key_items(), scratch.keys.data());
-        widen(values(block, head), shape.value_items(), scratch.values.data());
-        meet_block<float>(queries, count, block, scratch.keys.data(), scratch.values.data(), shape);
+    }
+  }
+
+  Pieces<Kind> cut(const Span& seen, int64_t head) {
+    constexpr int64_t depth = Kind::kDepth;
+    Pieces<Kind> result{seen.begin / depth * depth};
+    for (int64_t at = result.begin, end; at < seen.end; at = end) {
+      const int64_t block = at / kLanes, offset = at % kLanes * padded_;
+      Piece<Kind> piece{blocks_[1][block] + head * shape_.value_items() + offset,
+                        blocks_[2][block] + head * shape_.key_items() + offset, 1};
+      if (at < seen.begin || at + depth > seen.end) {
+        end = at + depth;
+        piece.values = copy_half(piece.values, at < seen.begin, result.count > 0);
       } else {
-        meet_block<Item>(queries, count, block, keys(block, head), values(block, head), shape);
+        end = std::min((block + 1) * kLanes, seen.end / depth * depth);
+        piece.steps = (end - at) / depth;
       }
+      result.pieces[result.count++] = piece;
     }
-  for (const auto& query : scratch.queries) {
-    const float total = sum(query.totals);
-    for (int64_t d = 0; d < shape.head_dim; ++d) query.output[d] = query.sums[d] / total;
+    return result;
   }
-}
+
+  // One of two positions, and zeros for the other.
+  const Item* copy_half(const Item* from, bool second, bool at_end) {
+    Item* to = edges_ + at_end * padded_ * Kind::kDepth;
+    for (int64_t i = 0; i < padded_ * Kind::kDepth; ++i) to[i] = i % Kind::kDepth == second ? from[i] : Item(0);
+    return to;
+  }
+
+  void finish() {
+    for (int64_t row = 0; row < task_.rows; ++row)
+      for (int64_t i = 0; i < task_.heads * task_.group; ++i) {
+        const int64_t query = i / task_.group * count_ + row * task_.group + i % task_.group;
+        of_all(query).write(task_.outputs + row * task_.output_stride + i * shape_.head_dim, shape_.head_dim);
+      }
+  }
+
+  const Cache& cache_;
+  const AttentionTask& task_;
+  const CacheShape& shape_;
+  AttentionScratch& scratch_;
+  int64_t padded_, count_;  // queries of a head
+  Item *weights_, *queries_, *edges_;
+  int64_t count_of_blocks_ = 0;
+  const Item* blocks_[3][kBlocks];  // keys, values, and the keys of the next chunk
+};
 
 }  // namespace
 
+AttentionScratch::AttentionScratch(const CacheShape& shape, int64_t count) {
+  const int64_t softmaxes = count * Softmax::size(shape.padded());
+  queries.reserve(count * shape.head_dim * shape.item_bytes());
+  weights.reserve(count * kChunk * shape.item_bytes());
+  edges.reserve(2 * shape.padded() * 2 * shape.item_bytes());
+  scores.reserve(count * kChunk);
+  chunk.reserve(softmaxes);
+  all.reserve(softmaxes);
+  seen.reserve(size_t(count));
+}
+
 void attend(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch) noexcept {
-  if (cache.shape().half)
-    attend_items<Half>(cache, task, scratch);
+  if (cache.shape().bf16)
+    Attention<Pairs>(cache, task, scratch).run();
   else
-    attend_items<float>(cache, task, scratch);
+    Attention<Singles>(cache, task, scratch).run();
 }
 
 }  // namespace parley

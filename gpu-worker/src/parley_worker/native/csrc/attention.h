@@ -1,11 +1,17 @@
 // Attention of some rows of one sequence over its blocks, in the order of their positions.
+//
+// A sequence is cut into chunks of kChunk positions. Each query has a softmax of its own over each chunk, and adds them
+// up in order. So chunks can be computed by several threads, and the result is the same bits if one computes them all.
 #pragma once
 
 #include <vector>
 
+#include "buffer.h"
 #include "cache.h"
 
 namespace parley {
+
+constexpr int64_t kChunk = 128;
 
 // Rows of one sequence, and `heads` heads of keys and values from `head` on, each with the `group` query heads that
 // share it.
@@ -26,26 +32,22 @@ struct AttentionTask {
 // How many rows should attend together to one head, so that their state stays near the processor.
 constexpr int64_t rows_of_tile(int64_t group) { return group < 32 ? 32 / group : 1; }
 
-// One query and its softmax so far: the greatest score, and relative to it the weights summed lane by lane and the
-// values summed by their weights.
-struct AttentionQuery {
-  const float* query;
-  float* sums;
-  float* output;
-  int64_t begin, end;  // the positions that it attends to
-  float greatest;
-  Lanes totals;
+// From begin up to end.
+struct Span {
+  int64_t begin, end;
 
-  int first_of(int64_t block) const;
-  int last_of(int64_t block) const;
+  bool operator==(const Span&) const = default;
+  bool empty() const { return begin >= end; }
 };
 
-// What a thread needs to attend; made once for a cache and the greatest number of queries of a task.
+// What a thread needs to attend; made once for a cache and the greatest number of queries of a task. Scores, and then
+// the weights, are of one head and chunk: [queries, kChunk]; `chunk` and `all` are softmaxes.
 struct AttentionScratch {
   AttentionScratch(const CacheShape& shape, int64_t queries);
 
-  std::vector<float> sums, keys, values;
-  std::vector<AttentionQuery> queries;
+  Buffer<std::byte> queries, weights, edges;
+  Buffer<float> scores, chunk, all;
+  std::vector<Span> seen;
 };
 
 // Every row's result is the same bits whatever rows are beside it. Positions that a row does not attend to are not read

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <new>
 
+#include "products.h"
+
 namespace parley {
 
 Cache::Cache(const CacheShape& shape) : shape_(shape), bytes_(size_t(shape.blocks) * size_t(shape.block_bytes())) {
@@ -19,27 +21,34 @@ Cache::Cache(const CacheShape& shape) : shape_(shape), bytes_(size_t(shape.block
 Cache::~Cache() { munmap(memory_, bytes_); }
 
 void Cache::put(int64_t layer, int64_t block, int64_t head, int64_t slot, const float* key, const float* value) {
-  if (shape_.half)
-    put_items<Half>(layer, block, head, slot, key, value);
+  if (shape_.bf16)
+    put_items<Pairs>(layer, block, head, slot, key, value);
   else
-    put_items<float>(layer, block, head, slot, key, value);
+    put_items<Singles>(layer, block, head, slot, key, value);
 }
 
-template <typename Item>
+template <class Kind>
 void Cache::put_items(int64_t layer, int64_t block, int64_t head, int64_t slot, const float* key, const float* value) {
-  Item* to_key = keys<Item>(layer, block, head) + slot;
-  Item* to_value = values<Item>(layer, block, head) + slot * shape_.padded();
-  for (int64_t d = 0; d < shape_.head_dim; ++d) parley::put(to_key + d * kLanes, key[d]);
-  for (int64_t d = 0; d < shape_.head_dim; ++d) parley::put(to_value + d, value[d]);
+  constexpr int64_t depth = Kind::kDepth;
+  auto* to_key = keys<typename Kind::Item>(layer, block, head) + slot * depth;
+  auto* to_value = values<typename Kind::Item>(layer, block, head) + slot / depth * depth * shape_.padded() + slot % depth;
+  for (int64_t d = 0; d < shape_.head_dim; ++d) {
+    parley::put(to_key + d / depth * depth * kLanes + d % depth, key[d]);
+    parley::put(to_value + d * depth, value[d]);
+  }
 }
 
 void Cache::fill(int64_t block, int value) {
+  const auto fill_items = [&](auto* keys, auto* values) {
+    const size_t bytes = size_t(shape_.kv_heads * shape_.item_bytes());
+    std::memset(keys, value, bytes * size_t(shape_.key_items()));
+    std::memset(values, value, bytes * size_t(shape_.value_items()));
+  };
   for (int64_t layer = 0; layer < shape_.layers; ++layer) {
-    const size_t items = size_t(shape_.kv_heads * shape_.item_bytes());
-    std::memset(shape_.half ? (void*)keys<Half>(layer, block, 0) : keys<float>(layer, block, 0), value,
-          items * size_t(shape_.key_items()));
-    std::memset(shape_.half ? (void*)values<Half>(layer, block, 0) : values<float>(layer, block, 0), value,
-          items * size_t(shape_.value_items()));
+    if (shape_.bf16)
+      fill_items(keys<Bfloat16>(layer, block, 0), values<Bfloat16>(layer, block, 0));
+    else
+      fill_items(keys<float>(layer, block, 0), values<float>(layer, block, 0));
   }
 }
 

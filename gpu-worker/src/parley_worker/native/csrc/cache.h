@@ -1,22 +1,23 @@
 // The KV cache: keys and values of every layer in blocks of sixteen tokens, at addresses reserved once.
 //
 // The sixteen keys of a block and head lie side by side for each dimension, [head_dim, 16]: a query meets all of them
-// in one register. Its values lie as rows, [16, padded], padded to a multiple of sixteen by what is never used.
+// in one register. Its values lie as rows, [16, padded], padded to a multiple of sixteen by what is never used. In
+// bfloat16 two of what is summed over lie together: [head_dim / 2, 16, 2] and [8, padded, 2].
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "half.h"
+#include "lanes.h"
 
 namespace parley {
 
 struct CacheShape {
   int64_t layers, blocks, kv_heads, head_dim;
-  bool half;
+  bool bf16;
 
   int64_t padded() const { return (head_dim + kLanes - 1) / kLanes * kLanes; }
-  int64_t item_bytes() const { return half ? 2 : 4; }
+  int64_t item_bytes() const { return bf16 ? 2 : 4; }
   // Of one block, head and layer.
   int64_t key_items() const { return head_dim * kLanes; }
   int64_t value_items() const { return padded() * kLanes; }
@@ -48,7 +49,7 @@ class Cache {
   void fill(int64_t block, int value);
 
  private:
-  template <typename Item>
+  template <class Kind>
   void put_items(int64_t layer, int64_t block, int64_t head, int64_t slot, const float* key, const float* value);
   int64_t index(int64_t layer, int64_t block, int64_t head) const {
     return (layer * shape_.blocks + block) * shape_.kv_heads + head;

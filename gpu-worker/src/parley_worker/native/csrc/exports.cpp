@@ -3,6 +3,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "bfloat16.h"
 #include "decoder.h"
 #include "elementwise.h"
 
@@ -31,9 +32,9 @@ int64_t guarded(char* message, int64_t size, Work&& work) {
 
 extern "C" {
 
-Cache* parley_cache_new(int64_t layers, int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t half) {
+Cache* parley_cache_new(int64_t layers, int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t bf16) {
   try {
-    return new Cache({layers, blocks, kv_heads, head_dim, half != 0});
+    return new Cache({layers, blocks, kv_heads, head_dim, bf16 != 0});
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -41,8 +42,8 @@ Cache* parley_cache_new(int64_t layers, int64_t blocks, int64_t kv_heads, int64_
 
 void parley_cache_free(Cache* cache) { delete cache; }
 
-int64_t parley_cache_block_bytes(int64_t layers, int64_t kv_heads, int64_t head_dim, int64_t half) {
-  return CacheShape{layers, 1, kv_heads, head_dim, half != 0}.block_bytes();
+int64_t parley_cache_block_bytes(int64_t layers, int64_t kv_heads, int64_t head_dim, int64_t bf16) {
+  return CacheShape{layers, 1, kv_heads, head_dim, bf16 != 0}.block_bytes();
 }
 
 void parley_cache_fill(Cache* cache, int64_t block, int64_t value) { cache->fill(block, int(value)); }
@@ -81,12 +82,12 @@ void parley_exp(float* values, int64_t count) {
   for (int64_t i = 0; i + kLanes <= count; i += kLanes) store(values + i, exp(load(values + i)));
 }
 
-// Narrows to half precision and widens again.
-void parley_half(float* values, int64_t count) {
-  alignas(64) Half halves[kLanes];
+// Rounds to bfloat16.
+void parley_round(float* values, int64_t count) {
+  Bfloat16 narrowed[kLanes];
   for (int64_t i = 0; i + kLanes <= count; i += kLanes) {
-    for (int lane = 0; lane < kLanes; ++lane) halves[lane] = narrow(values[i + lane]);
-    store(values + i, load(halves));
+    store(narrowed, load(values + i));
+    for (int lane = 0; lane < kLanes; ++lane) values[i + lane] = widen(narrowed[lane]);
   }
 }
 

@@ -59,6 +59,8 @@ inline Lanes load(const float* source) {
 
 inline void store(float* target, const Lanes& lanes) { std::memcpy(target, &lanes, sizeof lanes); }
 
+inline float first(const Lanes& lanes) { return lanes.part[0][0]; }
+
 inline Lanes operator+(Lanes a, const Lanes& b) {
   for (int i = 0; i < kParts; ++i) a.part[i] += b.part[i];
   return a;
@@ -97,6 +99,12 @@ inline Lanes fma(const Lanes& a, const Lanes& b, Lanes c) {
   return c;
 }
 
+// The greater of each two; of a NaN and a number, either.
+inline Lanes max(Lanes a, const Lanes& b) {
+  for (int i = 0; i < kParts; ++i) a.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+  return a;
+}
+
 // The lanes from begin up to end, and `other` elsewhere.
 inline Lanes keep(const Lanes& lanes, int begin, int end, float other) {
   alignas(64) float values[kLanes];
@@ -124,19 +132,6 @@ inline float sum(const Lanes& lanes) {
   for (int count = kWidth / 2; count > 0; count /= 2)
     for (int i = 0; i < count; ++i) values[i] += values[i + count];
   return values[0];
-#endif
-}
-
-// Whether a lane is greater; NaN is not.
-inline bool any_greater(const Lanes& lanes, float than) {
-#if defined(__AVX512F__)
-  return _mm512_cmp_ps_mask((__m512)lanes.part[0], _mm512_set1_ps(than), _CMP_GT_OQ) != 0;
-#else
-  IntPart greater = {};
-  for (const auto& part : lanes.part) greater |= part > than;
-  int32_t found = 0;
-  for (int i = 0; i < kWidth; ++i) found |= greater[i];
-  return found != 0;
 #endif
 }
 
@@ -179,6 +174,44 @@ inline FloatPart exp_part(FloatPart x) {
 // e^x to about one unit in the last place; 0 below -86.5, infinite above 88.37. NaN stays NaN.
 inline Lanes exp(Lanes x) {
   for (auto& part : x.part) part = exp_part(part);
+  return x;
+}
+
+// x * 2^n for a whole n, and 0 where that is below float32's normal numbers.
+inline FloatPart scale_part(FloatPart x, FloatPart n) {
+#if defined(__AVX512F__)
+  return (FloatPart)_mm512_scalef_ps((__m512)x, (__m512)n);
+#else
+  BitsPart bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  bits += (BitsPart)__builtin_convertvector(n, IntPart) << 23;
+  FloatPart scaled;
+  std::memcpy(&scaled, &bits, sizeof scaled);
+  scaled = x == x ? scaled : x;  // NaN stays one
+  return n < -126.0f ? FloatPart{} : scaled;
+#endif
+}
+
+// The nearest whole number.
+inline FloatPart round_part(FloatPart x) {
+#if defined(__AVX512F__)
+  return (FloatPart)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
+  return x + kRound - kRound;
+#endif
+}
+
+// 2^x for x <= 0, to about one unit in the last place; 0 from about -126 down. NaN stays NaN.
+inline Lanes exp2(Lanes x) {
+  for (auto& part : x.part) {
+    const FloatPart clamped = broadcast(-200.0f) > part ? broadcast(-200.0f) : part;
+    const FloatPart n = round_part(clamped), r = clamped - n;
+    FloatPart series = broadcast(1.3264727e-3f);  // the best of five terms within one half
+    for (const float term : {9.671513e-3f, 5.5507336e-2f, 2.4022242e-1f, 6.931470e-1f, 1.0f})
+      series = fma(series, r, broadcast(term));
+    part = scale_part(series, n);
+  }
   return x;
 }
 
