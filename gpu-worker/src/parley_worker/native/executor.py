@@ -29,7 +29,7 @@ class NativeExecutor:
     def __init__(
         self, folder: Path, *, int8: bool, kv_bytes: int, threads: int = 1, library: Library | None = None
     ) -> None:
-        """int8: the arithmetic of all products; keys and values are then kept in half precision, else in float32.
+        """int8: the arithmetic of all products; keys and values are then kept in bfloat16, else in float32.
 
         kv_bytes bounds the keys and values in all; their memory is taken as it is first used. Raises NativeUnavailable,
         CheckpointError, EngineConfigError if there is no room for a block, and MemoryError.

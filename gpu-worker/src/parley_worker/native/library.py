@@ -130,7 +130,7 @@ class Matrix(_Handle):
 
 
 class Cache(_Handle):
-    """Keys and values of `blocks` blocks, in float32 or in half precision."""
+    """Keys and values of `blocks` blocks, in float32, or with `half` in bfloat16."""
 
     def __init__(self, library: Library, layers: int, blocks: int, kv_heads: int, head_dim: int, *, half: bool) -> None:
         pointer = library.functions.parley_cache_new(layers, blocks, kv_heads, head_dim, half)

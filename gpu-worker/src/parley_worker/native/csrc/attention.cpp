@@ -21,7 +21,7 @@ constexpr int kVectors = kWidth == 16 ? 4 : 2;
 constexpr int kFew = 4;  // so few queries wait for memory
 constexpr int64_t kBlocks = kChunk / kLanes;  // of a chunk
 
-// Some positions of a block's values: `steps` steps from `values` on. `ahead`: what is read after them, in as many bytes.
+// Some positions of a block's values: `steps` steps from `values` on. ahead: as much of the next chunk's keys.
 template <class Kind>
 struct Piece {
   const typename Kind::Item *values, *ahead;
@@ -105,9 +105,7 @@ class Attention {
   void run() {
     prepare();
     const int64_t begin = row(0).begin / kChunk, end = (row(task_.rows - 1).end + kChunk - 1) / kChunk;
-    for (int64_t chunk = begin; chunk < end; ++chunk) {
-      meet(chunk);
-    }
+    for (int64_t chunk = begin; chunk < end; ++chunk) meet(chunk);
     finish();
   }
 
@@ -272,7 +270,7 @@ class Attention {
   const AttentionTask& task_;
   const CacheShape& shape_;
   AttentionScratch& scratch_;
-  int64_t padded_, count_;  // queries of a head
+  int64_t padded_, count_;  // `count_` queries meet each head
   Item *weights_, *queries_, *edges_;
   int64_t count_of_blocks_ = 0;
   const Item* blocks_[3][kBlocks];  // keys, values, and the keys of the next chunk

@@ -1,7 +1,7 @@
 // Attention of some rows of one sequence over its blocks, in the order of their positions.
 //
 // A sequence is cut into chunks of kChunk positions. Each query has a softmax of its own over each chunk, and adds them
-// up in order. So chunks can be computed by several threads, and the result is the same bits if one computes them all.
+// up in order: what a chunk adds does not depend on how many rows meet it together, nor on what came before.
 #pragma once
 
 #include <vector>
