@@ -30,15 +30,12 @@ class Segment(NamedTuple):
     life: int
 
     @property
-    def token(self) -> int:
-        """Its first token; -1 - d is the one that draw d of the step before gives."""
-        return self.sequence.tokens[self.start] if self.source == KNOWN else -1 - self.source
-
-    @property
     def token_ids(self) -> list[int]:
-        """Its tokens."""
+        """Its tokens; -1 - d is the one that draw d of the step before gives."""
+        if self.source != KNOWN:
+            return [-1 - self.source]
         if self.length == 1:
-            return [self.token]
+            return [self.sequence.tokens[self.start]]
         end = self.start + self.length - len(self.drafts)
         return [*self.sequence.tokens[self.start : end], *self.drafts]
 
