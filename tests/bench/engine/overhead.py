@@ -45,7 +45,7 @@ async def run(model: Model, batch: int, sampling: Sampling) -> dict[str, float]:
 
 def account(steps: list[Step], batch: int) -> dict[str, float]:
     """Of neighbouring steps that both decode `batch` sequences: seconds of a step, of its overhead, and the share."""
-    pairs = [(one, other) for one, other in pairwise(steps) if one[:2] == other[:2] == [batch, batch]]
+    pairs = [(one, other) for one, other in pairwise(steps) if one[:2] == other[:2] == (batch, batch)]
     whole = [other.begin - one.begin for one, other in pairs]
     outside = [other.begin - one.end for one, other in pairs]
     return {
