@@ -217,7 +217,7 @@ async def main(modes: list[str], rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("modes", nargs="*", choices=[[], *MODES], help="default: all")
+    parser.add_argument("modes", nargs="*", help="memory, cluster; default: both")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
     asyncio.run(main(given.modes or list(MODES), given.rounds))
