@@ -58,7 +58,7 @@ def test_resized(products: Products, threads: int) -> None:
     calls: list[int] = []
     products.fork(lambda thread, _: calls.append(thread))
     assert sorted(calls) == list(range(threads))
-    assert count_tasks() - before == threads - 3
+    await_true(lambda: count_tasks() - before == threads - 3)
 
 
 def test_fewer_threads_than_one_are_one(products: Products) -> None:
@@ -100,7 +100,7 @@ def test_signals_are_for_others(products: Products) -> None:
 def test_closing_ends_the_threads(products: Products) -> None:
     tasks = worker_tasks(products)
     products.pool.close()
-    assert not any((TASKS / str(task)).exists() for task in tasks)
+    await_true(lambda: not any((TASKS / str(task)).exists() for task in tasks))
 
 
 def worker_tasks(products: Products) -> list[int]:
