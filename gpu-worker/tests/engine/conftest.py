@@ -87,7 +87,7 @@ def open_torch(folder: Path, blocks: int) -> Executor:
 
 def open_native(folder: Path, blocks: int) -> Executor:
     config, library = read_model_config(folder), Library()
-    size = block_bytes(library, config.layers, config.kv_heads, config.head_dim, half=False)
+    size = block_bytes(library, config.layers, config.kv_heads, config.head_dim, bf16=False)
     return NativeExecutor(folder, int8=False, kv_bytes=blocks * size, library=library)
 
 

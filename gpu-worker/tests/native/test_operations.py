@@ -104,22 +104,22 @@ SHAPES = [  # head_dim, heads that share keys, rows, tokens before them, reach
 ]
 
 
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_attention(operations: Operations, library: Library, shape: tuple[int, ...], half: bool) -> None:
+def test_attention(operations: Operations, library: Library, shape: tuple[int, ...], bf16: bool) -> None:
     head_dim, group, rows, before, reach = shape
     length = before + rows
     keys, values = numbers(2, length, head_dim, seed=1), numbers(2, length, head_dim, seed=2)
     queries = numbers(rows, 2, group, head_dim) / head_dim**0.5
-    cache, blocks = spread(library, keys, values, half=half)
+    cache, blocks = spread(library, keys, values, bf16=bf16)
     found = operations.attend(cache, 1, 1, queries, np.arange(before, length), blocks, reach)
     exact = queries
-    if half:
+    if bf16:
         keys, values = keys.bfloat16().float(), values.bfloat16().float()
         exact = (queries * LOG2E).bfloat16().float() / LOG2E
     expected = attend(exact, keys, values, before, reach)
     # In bfloat16 each weight is off by at most so much of itself.
-    bound = 2**-8 * attend(exact, keys, values.abs(), before, reach) if half else torch.zeros(())
+    bound = 2**-8 * attend(exact, keys, values.abs(), before, reach) if bf16 else torch.zeros(())
     assert ((found - expected).abs() <= bound + 1e-5).all()
     for row, head, query in itertools.product(range(rows), range(2), range(group)):
         one = queries[row, head, query][None, None, None]
@@ -138,12 +138,12 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, before: int, reach: in
     return found.permute(2, 0, 1, 3)
 
 
-def spread(library: Library, keys: Tensor, values: Tensor, *, half: bool) -> tuple[Cache, NDArray[np.int32]]:
+def spread(library: Library, keys: Tensor, values: Tensor, *, bf16: bool) -> tuple[Cache, NDArray[np.int32]]:
     """Keys and values [heads, tokens, head_dim] in the second layer of a cache, from its second head on. The blocks are
     in any order, and NaN otherwise."""
     heads, length, head_dim = keys.shape
     count = -(-length // 16)
-    cache = Cache(library, 2, count + 3, heads + 2, head_dim, half=half)
+    cache = Cache(library, 2, count + 3, heads + 2, head_dim, bf16=bf16)
     for block in range(count + 3):
         cache.fill(block, 0xFF)
     blocks = np.random.default_rng(0).permutation(count + 3)[:count].astype(np.int32)
@@ -170,5 +170,5 @@ def test_attention_to_what_is_not_finite_is_not_finite(
 def _all_rows(
     library: Library, keys: Tensor, values: Tensor, queries: Tensor
 ) -> tuple[Cache, int, int, Tensor, NDArray[np.int64], NDArray[np.int32], int]:
-    cache, blocks = spread(library, keys.unsqueeze(0), values.unsqueeze(0), half=False)
+    cache, blocks = spread(library, keys.unsqueeze(0), values.unsqueeze(0), bf16=False)
     return cache, 1, 1, queries.abs()[:, None, None], np.arange(20), blocks, 0

@@ -37,12 +37,12 @@ class NativeExecutor:
         library = library or Library()
         self.config, weights = load_packed(library, folder, int8=int8)
         config = self.config
-        size = block_bytes(library, config.layers, config.kv_heads, config.head_dim, half=int8)
+        size = block_bytes(library, config.layers, config.kv_heads, config.head_dim, bf16=int8)
         if kv_bytes < size:
             raise EngineConfigError(f"kv_bytes: {kv_bytes} bytes do not hold a block of {BLOCK_SIZE} tokens: {size}")
         self.blocks = kv_bytes // size
         self.weight_bytes = weights.bytes
-        self.cache = Cache(library, config.layers, self.blocks, config.kv_heads, config.head_dim, half=int8)
+        self.cache = Cache(library, config.layers, self.blocks, config.kv_heads, config.head_dim, bf16=int8)
         self.pool = Pool(library, threads)
         self._decoder = Decoder(*_describe(config, weights), self.cache, self.pool, keeps=weights)
         self._rotations = Rotations(config)

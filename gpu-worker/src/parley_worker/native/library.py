@@ -130,10 +130,10 @@ class Matrix(_Handle):
 
 
 class Cache(_Handle):
-    """Keys and values of `blocks` blocks, in float32, or with `half` in bfloat16."""
+    """Keys and values of `blocks` blocks, in bfloat16 or else in float32."""
 
-    def __init__(self, library: Library, layers: int, blocks: int, kv_heads: int, head_dim: int, *, half: bool) -> None:
-        pointer = library.functions.parley_cache_new(layers, blocks, kv_heads, head_dim, half)
+    def __init__(self, library: Library, layers: int, blocks: int, kv_heads: int, head_dim: int, *, bf16: bool) -> None:
+        pointer = library.functions.parley_cache_new(layers, blocks, kv_heads, head_dim, bf16)
         super().__init__(library, pointer, "parley_cache_free", f"{blocks} blocks of keys and values")
         self.blocks = blocks
 
@@ -147,9 +147,9 @@ class Cache(_Handle):
         self.library.functions.parley_cache_fill(self.pointer, block, byte)
 
 
-def block_bytes(library: Library, layers: int, kv_heads: int, head_dim: int, *, half: bool) -> int:
+def block_bytes(library: Library, layers: int, kv_heads: int, head_dim: int, *, bf16: bool) -> int:
     """The memory that a block of keys and values takes over all layers."""
-    return int(library.functions.parley_cache_block_bytes(layers, kv_heads, head_dim, half))
+    return int(library.functions.parley_cache_block_bytes(layers, kv_heads, head_dim, bf16))
 
 
 class Decoder(_Handle):

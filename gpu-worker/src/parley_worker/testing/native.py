@@ -20,7 +20,7 @@ def open_executor(
 ) -> NativeExecutor:
     """An executor of so many blocks."""
     config, library = read_model_config(folder), library or Library()
-    size = block_bytes(library, config.layers, config.kv_heads, config.head_dim, half=int8)
+    size = block_bytes(library, config.layers, config.kv_heads, config.head_dim, bf16=int8)
     return NativeExecutor(folder, int8=int8, kv_bytes=size * blocks, threads=threads, library=library)
 
 
