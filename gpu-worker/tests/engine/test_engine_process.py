@@ -155,7 +155,8 @@ async def test_what_an_answer_left_in_the_cache_is_found_by_its_successor_and_by
     rest = [chunk async for chunk in backend.generate(replace(job, resume=half))]
     assert "".join(chunk.text for chunk in rest) == text
     assert half.token_ids + sum((chunk.token_ids for chunk in rest), ()) == token_ids
-    assert [chunk.usage.cached_tokens for chunk in rest if chunk.usage] == [prompt_tokens] * 2
+    # Told with the first chunk and the last, which are one where the engine is done before it is looked at.
+    assert {chunk.usage.cached_tokens for chunk in rest if chunk.usage} == {prompt_tokens}
     following = (*messages, ChatMessage("assistant", text[:10]), ChatMessage("user", "go on"))
     answer = await anext(backend.generate(replace(job, messages=following)))
     assert answer.usage
