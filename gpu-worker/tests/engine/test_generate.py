@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from parley_worker.backends.torch import TorchBackend, open_torch_backend
 from parley_worker.config import EngineConfig
 from parley_worker.generate.batch import _answer_all, generate_file
 from parley_worker.generate.line import parse_line, read_line
+from parley_worker.generate.progress import Progress, Silent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,11 +30,13 @@ async def backend(checkpoint: Path) -> AsyncIterator[TorchBackend]:
         yield opened
 
 
-async def answer(backend: TorchBackend, tmp_path: Path, content: str | bytes) -> list[dict[str, Any]]:
+async def answer(
+    backend: TorchBackend, tmp_path: Path, content: str | bytes, progress: Progress | None = None
+) -> list[dict[str, Any]]:
     source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(content.encode() if isinstance(content, str) else content)
     with source.open("rb") as lines, target.open("w", encoding="utf-8", newline="\n") as answers:
-        await _answer_all(backend, lines, answers)
+        await _answer_all(backend, lines, answers, progress or Silent())
     return [json.loads(line) for line in target.read_text("utf-8").split("\n")[:-1]]
 
 
@@ -234,18 +236,27 @@ async def test_progress_hears_of_all_lines_and_tokens(checkpoint: Path, tmp_path
     assert len(target.read_text().splitlines()) == 6
 
 
+class Deadly(Silent):
+    """Kills the engine at the first token."""
+
+    def __init__(self, pid: int) -> None:
+        self._victims = [pid]
+
+    def made(self, tokens: int) -> None:
+        while self._victims:
+            os.kill(self._victims.pop(), signal.SIGKILL)
+
+
 async def test_the_death_of_the_engine_costs_no_line(backend: TorchBackend, tmp_path: Path) -> None:
-    lines = "\n".join(json.dumps({"id": str(i), "prompt": "a", "ignore_eos": True}) for i in range(6))
-
-    def kill() -> None:
-        pid = backend._client.pid
-        assert pid
-        os.kill(pid, signal.SIGKILL)
-
-    asyncio.get_running_loop().call_later(0.05, kill)
-    answers = await answer(backend, tmp_path, lines)
-    assert sorted(item["id"] for item in answers if "error" not in item) == [str(i) for i in range(6)]
+    """It dies before it is told of the last lines, however fast it is."""
+    count = 2 * backend.model.capacity + 2
+    lines = "\n".join(json.dumps({"id": i, "prompt": "a", "ignore_eos": True}) for i in range(count))
+    pid = backend._client.pid
+    assert pid
+    answers = await answer(backend, tmp_path, lines, Deadly(pid))
+    assert sorted(item["id"] for item in answers if "error" not in item) == list(range(count))
     assert backend.ready
+    assert backend._client.pid != pid
 
 
 async def test_an_empty_file_has_no_answers_and_bad_paths_stop_before_any_work(
