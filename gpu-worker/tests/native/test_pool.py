@@ -53,12 +53,13 @@ def test_forks_follow_each_other(products: Products) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_resized(products: Products, threads: int) -> None:
-    before = count_tasks()
+    others = all_tasks() - set(worker_tasks(products))  # also threads of before, on their way out
     products.pool.resize(threads)
     calls: list[int] = []
     products.fork(lambda thread, _: calls.append(thread))
     assert sorted(calls) == list(range(threads))
-    await_true(lambda: count_tasks() - before == threads - 3)
+    workers = set(worker_tasks(products))
+    await_true(lambda: all_tasks() - others == workers)
 
 
 def test_fewer_threads_than_one_are_one(products: Products) -> None:
@@ -109,8 +110,8 @@ def worker_tasks(products: Products) -> list[int]:
     return [task for task in calls if task != threading.get_native_id()]
 
 
-def count_tasks() -> int:
-    return sum(1 for _ in TASKS.iterdir())
+def all_tasks() -> set[int]:
+    return {int(task.name) for task in TASKS.iterdir()}
 
 
 def state(task: int) -> str:
