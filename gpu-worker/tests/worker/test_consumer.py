@@ -76,7 +76,7 @@ async def test_a_claim_is_asked_for_again_while_the_owner_is_away(platform: Plat
         await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
         platform.owner.error = Unavailable("restarting")
         generation_id = await platform.ask(max_tokens=1)
-        await platform.owner.called.until(lambda: platform.owner.failures >= 2)
+        await platform.owner.called.until(lambda: platform.owner.failed_claims >= 2)
         platform.owner.error = None
         assert (await platform.end()).generation_id == generation_id
 
@@ -86,7 +86,7 @@ async def test_a_request_whose_claim_had_no_answer_stays_on_the_bus(platform: Pl
         await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
         platform.owner.error = Unavailable("away")
         generation_id = await platform.ask(max_tokens=1)
-        await platform.owner.called.until(lambda: platform.owner.failures >= 1)
+        await platform.owner.called.until(lambda: platform.owner.failed_claims >= 1)
     platform.owner.error = None
     async with platform.worker(ProbedBackend()):
         assert (await platform.end()).generation_id == generation_id
@@ -144,7 +144,7 @@ async def test_a_request_is_not_put_aside_for_what_is_wrong_with_the_owner(platf
         await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
         platform.owner.error = Internal("a bug")
         broken = await platform.ask(max_tokens=1)
-        await platform.owner.called.until(lambda: platform.owner.failures >= 1)
+        await platform.owner.called.until(lambda: platform.owner.failed_claims >= 1)
         platform.owner.error = None
         other = await platform.ask(max_tokens=1)
         assert (await platform.end()).generation_id == other
@@ -171,7 +171,7 @@ async def test_a_request_that_breaks_its_own_handling_is_settled(platform: Platf
         await platform.owner.called.until(lambda: bool(platform.owner.heartbeats))
         platform.owner.error = ZeroDivisionError("a bug")
         await platform.ask(max_tokens=1)
-        await platform.owner.called.until(lambda: platform.owner.failures >= 1)
+        await platform.owner.called.until(lambda: platform.owner.failed_claims >= 1)
         platform.owner.error = None
         await platform.ask(max_tokens=1)
         await platform.end()

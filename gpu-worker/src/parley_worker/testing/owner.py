@@ -42,10 +42,11 @@ class GenerationOwner(WorkerServiceServicer):
     shut_down: list[str] = field(default_factory=list)
     before_claim: Callable[[str], Awaitable[None]] = _nothing
     error: Exception | None = None
-    failures: int = 0
+    failed_claims: int = 0
     called: Wakeup = field(default_factory=Wakeup)
 
     async def Claim(self, request: worker.ClaimRequest, context: Any) -> worker.ClaimResponse:  # noqa: N802
+        self.failed_claims += self.error is not None
         self._answerable()
         self.claims.append(request)
         await self.before_claim(request.generation_id)
@@ -88,5 +89,4 @@ class GenerationOwner(WorkerServiceServicer):
     def _answerable(self) -> None:
         self.called.notify()
         if self.error is not None:
-            self.failures += 1
             raise self.error
