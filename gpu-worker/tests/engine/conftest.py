@@ -48,8 +48,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wide_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its window takes minutes to fill."""
-    return write_checkpoint(tmp_path_factory.mktemp("wide"), max_position_embeddings=60_000)
+    """Nothing ends an answer but its window, which takes many seconds to fill."""
+    return write_checkpoint(tmp_path_factory.mktemp("wide"), max_position_embeddings=60_000, eos_token_id=None)
 
 
 @pytest.fixture
