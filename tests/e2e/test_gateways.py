@@ -43,12 +43,9 @@ async def test_what_is_written_at_one_gateway_is_read_at_the_other(pair: tuple[P
 async def test_a_reader_goes_on_at_the_other_gateway(pair: tuple[Person, Person], transports: tuple[str, str]) -> None:
     here, there = pair
     sent = await here.send(await here.create(), "Hello", parameters={"maxTokens": TOKENS})
-    generation, seen = sent["generation"]["id"], list[Json]()
+    generation = sent["generation"]["id"]
     async with aclosing(events(transports[0], here.http.url, here.token, generation)) as first:
-        async for event in first:
-            seen.append(event)
-            if len(seen) == 5:
-                break
+        seen = [await anext(first)]
     held = seen[-1]["offset"] + len(seen[-1]["text"])
     rest = events(transports[1], there.http.url, there.token, generation, after=held, attempt=seen[-1]["attempt"])
     seen += [event async for event in rest]
@@ -81,6 +78,8 @@ async def test_answers_go_on_at_the_exact_token_when_their_worker_ends(
 ) -> None:
     """Both workers have some: those of the one that ends are told apart by nothing but a pause."""
     here, there = pair
+    probes = f"http://127.0.0.1:{cluster.port_of('worker-1')}"
+    await asyncio.to_thread(cluster.wait_until_ready, url=probes)  # after the kill before this
     sent = [await here.send(await here.create(), "Hello", parameters={"maxTokens": 1500}) for _ in range(ANSWERS)]
     started = asyncio.Barrier(len(sent) + 1)
 
