@@ -43,13 +43,14 @@ async def test_a_message_is_answered_streamed_and_stored(http: Http, transport: 
 
 async def test_the_answer_streams_while_it_is_made_and_is_not_listed_before_its_end(ada: Person) -> None:
     conversation = await ada.create()
-    sent = await ada.send(conversation, "Slowly, please", parameters={"maxTokens": 200})
+    sent = await ada.send(conversation, "Slowly, please", parameters={"maxTokens": 10_000})
     listed_midway = None
     async for event in events("ws", ada.http.url, ada.token, sent["generation"]["id"]):
         if listed_midway is None:
             assert event["__typename"] == "TokenDelta"
             listed_midway = await ada.messages(conversation)
             assert (await ada.generation(sent["generation"]["id"]))["state"] == "RUNNING"
+            await ada.data(STOP, id=sent["generation"]["id"])
     assert [message["role"] for message in listed_midway or []] == ["USER"]
     assert [message["role"] for message in await ada.messages(conversation)] == ["USER", "ASSISTANT"]
 
