@@ -82,9 +82,13 @@ async def a_stop_reaches_the_server(server: ChatServer, ada: Person) -> None:
 
 async def test_a_reader_is_told_when_the_server_cannot_go_on(server: ChatServer, tmp_path: Path) -> None:
     async with user_of(server, tmp_path, "openai") as ada:
-        server.replies.append(Reply(BEGINNING, cut=True))
+        read = asyncio.Event()  # whoever comes after the restart is not told of it
+        server.replies.append(Reply(BEGINNING, cut=True, until=read))
         sent = await ada.send(await ada.create(), "Go")
-        seen = [event async for event in events("ws", ada.http.url, ada.token, sent["generation"]["id"])]
+        seen = []
+        async for event in events("ws", ada.http.url, ada.token, sent["generation"]["id"]):
+            seen.append(event)
+            read.set()
         kinds = [event["__typename"] for event in seen]
         again = kinds.index("GenerationRestarted")
         assert text_of(seen[again + 1 :]) == scripted(16)

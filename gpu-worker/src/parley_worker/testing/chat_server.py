@@ -24,7 +24,7 @@ JSON = {"Content-Type": "application/json"}
 class Reply:
     """An answer in raw bytes; each part is an HTTP chunk of its own. hang: says no more, until the client leaves.
 
-    cut: closes the connection without an end. silent: not even the headers are sent.
+    cut: closes the connection without an end. silent: not even the headers are sent. until: its end waits for this.
     """
 
     parts: Sequence[bytes] = ()
@@ -33,6 +33,7 @@ class Reply:
     hang: bool = False
     cut: bool = False
     silent: bool = False
+    until: asyncio.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class ChatServer:
                 await asyncio.wait({gone}, timeout=self.interval)
                 if gone.done():
                     break
+            if reply.until is not None:
+                await reply.until.wait()
             if reply.hang or reply.silent:
                 await gone
             if gone.done() or reply.cut:
