@@ -20,13 +20,13 @@ async def test_answers_move_to_another_worker_without_a_seam(tmp_path: Path) -> 
         async def read(generation_id: str) -> list[Json]:
             return [event async for event in events("ws", http.url, ada.token, generation_id)]
 
-        async with stage.worker():
-            sent = [
-                await ada.send(await ada.create(model=MODEL), "Go", parameters={"maxTokens": TOKENS})
-                for _ in range(AT_ONCE)
-            ]
-            ids = [it["generation"]["id"] for it in sent]
-            readings = [asyncio.create_task(read(generation_id)) for generation_id in ids]
+        sent = [
+            await ada.send(await ada.create(model=MODEL), "Go", parameters={"maxTokens": TOKENS})
+            for _ in range(AT_ONCE)
+        ]
+        ids = [it["generation"]["id"] for it in sent]
+        readings = [asyncio.create_task(read(generation_id)) for generation_id in ids]
+        async with stage.worker():  # after the sends, so that all begin at once
             for generation_id in ids:
                 await stage.watch(generation_id, lambda deltas: len(deltas) >= 3)
         async with stage.worker(), asyncio.timeout(15):
