@@ -111,6 +111,7 @@ async def test_no_acknowledged_record_is_lost_through_kills(broker: Broker, bus:
     """Two kills under load: every acknowledged record arrives, and of each key in the order of publishing."""
     done = asyncio.Event()
     written: Counter[str] = Counter()
+    more = asyncio.Event()
 
     async def write(key: str) -> int:
         value = 0
@@ -118,13 +119,15 @@ async def test_no_acknowledged_record_is_lost_through_kills(broker: Broker, bus:
             await published(bus, Record("killed", key, b"%d" % value))
             value += 1
             written[key] = value
+            more.set()
         return value
 
     async def some_more() -> None:
         before = written.copy()
         async with asyncio.timeout(PATIENCE):
-            while any(written[key] < before[key] + 5 for key in writers):  # noqa: ASYNC110 - writers tell nobody
-                await asyncio.sleep(0.01)
+            while any(written[key] < before[key] + 5 for key in writers):
+                more.clear()
+                await more.wait()
 
     async with asyncio.TaskGroup() as tasks:
         writers = {key: tasks.create_task(write(key)) for key in ("a", "b", "c")}
