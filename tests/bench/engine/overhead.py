@@ -21,11 +21,11 @@ from typing import Any
 from bench.engine.models import MEDIUM, SMALL, Model, ensure_model
 from bench.engine.parts import report
 from bench.engine.parts.load import Ask, words
-from bench.engine.parts.ours import GREEDY
 from bench.engine.parts.timed import Step, open_timed, read_steps
 
 from parley_worker.config import Dtype
 from parley_worker.scheduler.request import Sampling
+from parley_worker.testing.sampling import GREEDY
 
 THREADS, PROMPT, TOKENS, STEP_TOKENS = 2, 128, 64, 1024
 BATCHES = (1, 8, 16, 64)

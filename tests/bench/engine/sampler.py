@@ -1,4 +1,4 @@
-"""Milliseconds of CPU time that the sampler takes of a step: by batch, vocabulary and settings.
+"""Milliseconds of CPU time that the torch sampler takes of a step: by batch, vocabulary and settings.
 
 Run: .venv/bin/python tests/bench/engine/sampler.py [--rounds N]. One thread. Each case is told as `plan + sample`: what
 the host does before the scores are there, and the draw. The scores are random, peaked as those of a trained model and
@@ -14,10 +14,11 @@ from dataclasses import replace
 import torch
 
 from parley_worker.engine.sampler import Plan
+from parley_worker.scheduler.counts import TokenCounts
 from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Sampling
+from parley_worker.testing.sampling import GREEDY
 
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
 PLAIN = replace(GREEDY, temperature=0.8)
 CASES = {
     "greedy": [GREEDY],
@@ -39,9 +40,10 @@ def measure(settings: list[Sampling], logits: torch.Tensor, rounds: int) -> tupl
     """The least milliseconds of a plan and of a draw. A fresh copy each round, as draws overwrite their scores."""
     count, vocab = logits.shape
     planning, drawing = [], []
+    counts = [TokenCounts(len(HISTORY) // 2) for _ in range(count)]  # kept from step to step, as by a scheduler
     for index in range(rounds):
         draws = [
-            Draw(replace(settings[row % len(settings)], seed=row), index, HISTORY, len(HISTORY) // 2)
+            Draw(replace(settings[row % len(settings)], seed=row), index, HISTORY, len(HISTORY) // 2, counts[row])
             for row in range(count)
         ]
         scores = logits.clone()

@@ -25,13 +25,14 @@ from pathlib import Path
 from bench.engine.models import MEDIUM, ensure_model
 from bench.engine.parts import report
 from bench.engine.parts.load import Ask, drive, words
-from bench.engine.parts.ours import GREEDY, Ours, open_ours
+from bench.engine.parts.ours import Ours, open_ours
 
 from parley_worker.config import GIB, Dtype, EngineConfig
 from parley_worker.engine.client import EngineClient
 from parley_worker.engine.errors import RequestError
 from parley_worker.scheduler.request import Request, Sampling
 from parley_worker.settings import BUNDLED_MODEL
+from parley_worker.testing.sampling import GREEDY
 
 THREADS, STREAMS, PORTION, CAPACITY = 2, 24, 500, 16
 KV_BYTES = 24 * 2**20

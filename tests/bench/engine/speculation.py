@@ -18,10 +18,11 @@ from dataclasses import replace
 from bench.engine.models import MEDIUM, SMALL, ensure_model
 from bench.engine.parts import report
 from bench.engine.parts.load import Ask, words
-from bench.engine.parts.ours import GREEDY, Ours, open_ours
+from bench.engine.parts.ours import Ours, open_ours
 
 from parley_worker.config import Dtype
 from parley_worker.scheduler.request import Sampling
+from parley_worker.testing.sampling import GREEDY
 
 THREADS, ROUNDS, PROMPT, TOKENS = 2, 3, 128, 96
 STREAMS = (1, 2, 4, 8)

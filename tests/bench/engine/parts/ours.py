@@ -13,8 +13,7 @@ from bench.engine.parts.load import Answer, Ask
 from parley_worker.config import Dtype, EngineConfig
 from parley_worker.engine.client import EngineClient
 from parley_worker.scheduler.request import Request, Sampling
-
-GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, seed=0)
+from parley_worker.testing.sampling import GREEDY
 
 
 class Ours:
