@@ -45,16 +45,24 @@ class StreamWriter:
 
     async def run(self) -> None:
         """Write until closed. Raises Fenced when the stream is somebody else's, or the lease is not ours any more."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
             await self._wake.wait()
+            await self._until_closed(due)
             self._wake.clear()
             closed = self._closed.is_set()  # before the look: what was added until then is seen by it
             if (delta := self._transcript.take()) is not None:
                 await self._write(delta)
+                due = loop.time() + COALESCE_SECONDS
             if closed:
                 return
+
+    async def _until_closed(self, due: float) -> None:
+        """Or `due`. Not a timer for each write: of a model slower than these, every token's text is due as it comes."""
+        if asyncio.get_running_loop().time() < due:
             with suppress(TimeoutError):
-                async with asyncio.timeout(COALESCE_SECONDS):
+                async with asyncio.timeout_at(due):
                     await self._closed.wait()
 
     async def _write(self, delta: Delta) -> None:

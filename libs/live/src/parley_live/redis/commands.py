@@ -8,12 +8,14 @@ from time import monotonic
 from typing import Any
 
 from hiredis import pack_command
+from prometheus_client import Histogram
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from parley_kit.errors import BadInput, Unavailable
 from parley_live.redis import metrics
 from parley_live.redis.connector import AWAY, Connector
+from parley_live.redis.patience import Patience
 from parley_live.redis.scripts import Script
 
 Argument = str | bytes | int
@@ -53,6 +55,8 @@ class Commands:
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
         self._waiting: asyncio.Queue[_Command] = asyncio.Queue(WAITING)
+        self._patience = Patience(PATIENCE_SECONDS)
+        self._seconds: dict[str, Histogram] = {}
 
     async def execute(self, name: str, *arguments: Argument) -> Any:
         """The reply to a command, in bytes. name: for the metrics. Raises Unavailable within 2 s."""
@@ -74,19 +78,22 @@ class Commands:
     async def _timed(self, name: str, asking: Awaitable[Any]) -> Any:
         started = monotonic()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                reply = await asking
+            reply = await asking
         except (*AWAY, Unavailable) as error:
             metrics.UNAVAILABLE.labels(name).inc()
             raise away(self._connector.name, error) from error
-        metrics.COMMAND_SECONDS.labels(name).observe(monotonic() - started)
+        if (seconds := self._seconds.get(name)) is None:
+            seconds = self._seconds[name] = metrics.COMMAND_SECONDS.labels(name)
+        seconds.observe(monotonic() - started)
         return reply
 
     async def _evaluate(self, script: Script, arguments: tuple[Argument, ...]) -> Any:
+        give_up = monotonic() + PATIENCE_SECONDS
         try:
             return await self._ask(("EVALSHA", script.sha, script.keys, *arguments))
         except NoScriptError:  # a server that was restarted
-            return await self._ask(("EVAL", script.text, script.keys, *arguments))
+            async with asyncio.timeout(give_up - monotonic()):
+                return await self._ask(("EVAL", script.text, script.keys, *arguments))
 
     async def _ask(self, arguments: tuple[Argument, ...]) -> Any:
         command = _Command(arguments)
@@ -94,6 +101,7 @@ class Commands:
             self._waiting.put_nowait(command)
         except asyncio.QueueFull:
             raise Unavailable(f"{WAITING} commands wait already") from None
+        self._patience.limit(command.reply)
         reply = await command.reply
         if isinstance(reply, Exception):
             raise reply
