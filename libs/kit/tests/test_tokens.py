@@ -103,6 +103,30 @@ async def test_a_revoked_session_is_refused(verifier: TokenVerifier, clock: Manu
     await assert_refused(verifier, token(clock))
 
 
+async def test_a_session_that_is_revoked_later_is_refused(
+    verifier: TokenVerifier, clock: ManualClock, revoked: set[str]
+) -> None:
+    """Also when the same token was good before."""
+    text = token(clock)
+    await verifier.verify(text)
+    revoked.add("session")
+    await assert_refused(verifier, text)
+
+
+async def test_a_signature_is_verified_once(
+    verifier: TokenVerifier, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, other = token(clock), token(clock)
+    first = await verifier.verify(text)
+    monkeypatch.setattr("parley_kit.tokens.jwt.decode", _refuse)
+    assert await verifier.verify(text) == first
+    await assert_refused(verifier, other)
+
+
+def _refuse(*_arguments: object, **_options: object) -> None:
+    raise ValueError
+
+
 async def test_a_revocation_list_that_is_away_is_no_yes(auth: Auth, clock: ManualClock) -> None:
     async def is_revoked(session_id: str) -> bool:
         raise Unavailable("away")
@@ -146,12 +170,14 @@ class TestKeys:
     async def test_a_withdrawn_key_is_trusted_for_five_minutes_at_most(
         self, verifier: TokenVerifier, clock: ManualClock, auth: Auth
     ) -> None:
-        await verifier.verify(token(clock))
+        known = token(clock)
+        await verifier.verify(known)
         auth.keys = (signing_key(),)
         clock.advance(299)
         await verifier.verify(token(clock))
         clock.advance(1)
-        await assert_refused(verifier, token(clock))
+        for text in (known, token(clock)):
+            await assert_refused(verifier, text)
 
     async def test_known_ones_count_while_auth_is_away(
         self, verifier: TokenVerifier, clock: ManualClock, auth: Auth

@@ -70,9 +70,9 @@ def test_tokens_and_comments(text: str) -> None:
 
 
 def test_documents_are_kept_and_refusals_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parley_gateway.entrypoints.graphql.documents.KEPT_DOCUMENTS", 2)
     documents = Documents(core_schema(build_schema()), introspection=True)
     first = documents.get("{ __typename }")
-    monkeypatch.setattr("parley_gateway.entrypoints.graphql.documents.KEPT_DOCUMENTS", 2)
     assert documents.get("{ __typename }") is first
     for name in "ab":
         documents.get(f"{{ {name}: __typename }}")

@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 _propagator = TraceContextTextMapPropagator()
+_tracer = trace.get_tracer("parley")  # of whichever provider `configure_telemetry` sets
 
 
 def configure_telemetry(service: str) -> None:
@@ -22,7 +23,7 @@ def configure_telemetry(service: str) -> None:
 def span(name: str, carrier: Mapping[str, str] | None = None) -> Iterator[trace.Span]:
     """A span around the block; `carrier` (headers or metadata) names its parent, else the current span is."""
     context = _propagator.extract(dict(carrier)) if carrier else None
-    with trace.get_tracer("parley").start_as_current_span(name, context=context) as current:
+    with _tracer.start_as_current_span(name, context=context) as current:
         yield current
 
 

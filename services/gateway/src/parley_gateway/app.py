@@ -39,6 +39,7 @@ def build_app(gateway: Gateway, readiness: Readiness, stopping: asyncio.Event) -
         routes=routes,
         middleware=[cors] if gateway.origins else [],
         exception_handlers={Exception: _internal},
+        telemetry={"tracing": False},  # an endpoint has its own span
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
 from graphql.validation import NoSchemaIntrospectionCustomRule
 
@@ -14,6 +12,7 @@ from parley_gateway.entrypoints.graphql.errors import (
     format_request_errors,
 )
 from parley_gateway.entrypoints.graphql.limits import MAX_COMMENTS, MAX_TOKENS, check_limits
+from parley_kit.lru import LruCache
 
 KEPT_DOCUMENTS = 500
 KEPT_LENGTH = 20_000
@@ -27,18 +26,17 @@ class Documents:
         self._schema = schema
         self._introspection = introspection
         self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
-        self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._kept = LruCache[str, DocumentNode](KEPT_DOCUMENTS)
 
     def get(self, text: str) -> DocumentNode:
         """The valid document of `text`. Raises RequestRejected with every reason against it."""
         document = self._kept.get(text)
         if document is not None:
-            self._kept.move_to_end(text)
             return document
         document = _parsed(text)
         self._check(document)
         if len(text) <= KEPT_LENGTH:
-            self._keep(text, document)
+            self._kept.put(text, document)
         return document
 
     def _check(self, document: DocumentNode) -> None:
@@ -51,11 +49,6 @@ class Documents:
         )
         if errors:
             raise RequestRejected(format_request_errors(errors, VALIDATION_FAILED))
-
-    def _keep(self, text: str, document: DocumentNode) -> None:
-        self._kept[text] = document
-        if len(self._kept) > KEPT_DOCUMENTS:
-            self._kept.popitem(last=False)
 
 
 def _parsed(text: str) -> DocumentNode:
