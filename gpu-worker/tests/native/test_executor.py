@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,16 @@ from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.torch_executor import TorchExecutor
 from parley_worker.models.loader import load_model
 from parley_worker.native.executor import NativeExecutor
+from parley_worker.scheduler.assembly import Rows, list_rows
+from parley_worker.scheduler.assembly import make_batch as assemble
 from parley_worker.scheduler.batch import Batch
+from parley_worker.scheduler.scheduler import Scheduler
 from parley_worker.testing.checkpoints import all_cases, write_checkpoint
 from parley_worker.testing.executors import ExecutorContract
 from parley_worker.testing.native import open_executor, poison
 from parley_worker.testing.rounded import RoundedAttention
 from parley_worker.testing.segments import Blocks, make_batch, make_tokens
+from parley_worker.testing.stepping import Guesses, advance, request
 
 CASES = all_cases()
 
@@ -139,6 +144,31 @@ def test_arrays_of_other_types_and_layouts_are_taken(executor: NativeExecutor) -
     blocks = np.array([[0, 9, 0, 9], [1, 9, 2, 9]], np.int64)[:, ::2]
     found = executor.execute(batch_of(tokens=np.array([1, 2, 3, 4], np.int32), blocks=blocks))
     assert torch.equal(found, expected)
+
+
+def test_a_step_in_lists_is_the_same_as_its_batch(executor: NativeExecutor) -> None:
+    scheduler = Scheduler(10, 4, 64, step_tokens=40, proposer=Guesses(7, 8))
+    scheduler.add(request("a", (5, 6) * 9, 9))
+    advance(scheduler, 3)
+    scheduler.add(request("b", (9,) * 20, 9))
+    step = scheduler.schedule(0.0)
+    assert (step.decode_rows, step.rows) == (3, 23)
+    expected = executor.execute(assemble(step)).clone()
+    assert torch.equal(executor.run(list_rows(step), step.tables), expected)
+    assert expected.isfinite().all()
+
+
+@pytest.mark.parametrize("table", [-1, 3])
+def test_a_table_that_is_not_there_never_reaches_the_library(executor: NativeExecutor, table: int) -> None:
+    rows = Rows([1], [0], [1], [0, 1], [0], [table], 1)
+    with pytest.raises(ValueError, match="a table that is not there"):
+        executor.run(rows, np.zeros((3, 1), np.int32))
+
+
+@pytest.mark.parametrize("blocks", [np.zeros((2, 2)), np.zeros(4, np.int32), np.zeros((2, 2), np.int32).T])
+def test_tables_that_the_library_cannot_read_are_refused(executor: NativeExecutor, blocks: Any) -> None:
+    with pytest.raises(ValueError, match="block tables"):
+        executor.run(Rows([1], [0], [1], [0, 1], [0], [0], 1), blocks)
 
 
 def test_memory_that_holds_no_block_is_refused(tmp_path: Path) -> None:

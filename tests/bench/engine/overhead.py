@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests .venv/bin/python tests/bench/engine/overhead.py [small|medium]
 
-An engine process as it serves, with a clock around the executor alone, and its client in this process on the same two
-cores. Counted are the steps that only decode, with so many sequences: from the end of one execution to the begin of the
-next is overhead. Greedy, and sampled with temperature, top-k and top-p.
+An engine process as it serves, with a clock around the decoder's native call alone, and its client in this process on
+the same two cores. Counted are the steps that only decode, with so many sequences: from the end of one call to the
+begin of the next is overhead. Greedy, and sampled with temperature, top-k and top-p.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from parley_worker.kv.cache import blocks_for
 from parley_worker.models.config import ModelConfig, read_model_config
 from parley_worker.models.loader import load_model
 from parley_worker.native.opening import open_native
+from parley_worker.native.runner import NativeRunner
 from parley_worker.native.sampler import NativeSampler
 from parley_worker.scheduler.batch import BLOCK_SIZE
 from parley_worker.scheduler.ngram import NgramProposer
@@ -78,7 +79,7 @@ def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) 
             raise EngineConfigError(f"threads: {error}") from error
     elif device.type == "cpu":
         choose_threads(executor, set_threads, count_physical_cores())
-    runner = Runner(executor, NativeSampler(native.pool, model.vocab_size)) if native else Runner(executor)
+    runner = NativeRunner(native, NativeSampler(native.pool, model.vocab_size)) if native else Runner(executor)
     return executor, runner, config.step_tokens or choose_step_tokens(executor, model.window)
 
 

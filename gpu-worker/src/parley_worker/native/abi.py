@@ -28,10 +28,10 @@ class DecoderWeights(ctypes.Structure):
     _fields_ = [*((name, c_void_p) for name in ("embedding", "head", "norm")), ("layers", POINTER(LayerWeights))]
 
 
-class Batch(ctypes.Structure):
+class Tables(ctypes.Structure):
     _fields_ = [
-        *((name, c_int64) for name in ("rows", "segments", "draws", "block_stride", "angles")),
-        *((name, c_void_p) for name in ("tokens", "positions", "starts", "blocks", "drawn", "angle_of", "cos", "sin")),
+        *((name, c_int64) for name in ("tables", "stride", "angles")),
+        *((name, c_void_p) for name in ("blocks", "cos", "sin")),
     ]
 
 
@@ -71,7 +71,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_cache_put": (None, c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_void_p),
     "parley_decoder_new": (c_void_p, POINTER(DecoderShape), POINTER(DecoderWeights), c_void_p, c_void_p),
     "parley_decoder_free": (None, c_void_p),
-    "parley_decoder_execute": (c_int64, c_void_p, POINTER(Batch), c_void_p, c_char_p, c_int64),
+    "parley_decoder_execute": (c_int64, c_void_p, c_void_p, POINTER(Tables), c_void_p, c_char_p, c_int64),
     "parley_sampler_new": (c_void_p, c_int64),
     "parley_sampler_free": (None, c_void_p),
     "parley_sampler_draw": (c_int64, c_void_p, c_void_p, c_void_p, c_int64, POINTER(Draw), POINTER(c_int64)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from array import array
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from parley_worker.engine.errors import EngineConfigError
@@ -15,8 +14,9 @@ from parley_worker.models.config import ModelConfig
 from parley_worker.native import abi
 from parley_worker.native.library import Cache, Decoder, Library, Matrix, Pool, block_bytes
 from parley_worker.native.loader import PackedLayer, PackedWeights, load_packed
-from parley_worker.native.rotations import Rotations
-from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
+from parley_worker.native.rotations import Angles, Rotations
+from parley_worker.scheduler.assembly import Rows
+from parley_worker.scheduler.batch import BLOCK_SIZE, Batch, Int32s
 
 
 class NativeExecutor:
@@ -46,8 +46,10 @@ class NativeExecutor:
         self.pool = Pool(library, threads)
         self._decoder = Decoder(*_describe(config, weights), self.cache, self.pool, keeps=weights)
         self._rotations = Rotations(config)
+        self._angles: Angles | None = None
+        self._blocks: Int32s | None = None
         self._scores = self._drawn = torch.empty(0, config.vocab_size)
-        self._draws = 0
+        self._draws, self._address = 0, self._scores.data_ptr()
 
     @property
     def threads(self) -> int:
@@ -59,12 +61,21 @@ class NativeExecutor:
 
     def execute(self, batch: Batch) -> Tensor:
         """See `Executor`. Raises ValueError for a batch that is not one of this model and cache, and MemoryError."""
-        scores = self._make_room(len(batch.draws))
-        if len(batch.tokens):
-            arrays = self._arrays(batch)
-            counts = (len(batch.tokens), len(batch.blocks), len(batch.draws), batch.blocks.shape[1], len(arrays[-1]))
-            described = abi.Batch(*counts, *(array.__array_interface__["data"][0] for array in arrays))
-            self._decoder.execute(described, scores.data_ptr())
+        return self.run(_rows_of(batch), np.ascontiguousarray(batch.blocks, np.int32))
+
+    def run(self, rows: Rows, blocks: Int32s) -> Tensor:
+        """The same for a step in lists; blocks [tables, stride] are the tables that it names, and not copied.
+
+        The numbers are checked by the library, up to there being as many as the lists say of each other.
+        """
+        scores = self._make_room(len(rows.draws))
+        if rows.tokens:
+            if rows.longest > self.config.window:
+                raise ValueError(f"a sequence of {rows.longest} tokens in a window of {self.config.window}")
+            angles = self._rotations(rows.longest, rows.positions, rows.lengths)
+            if angles is not self._angles or blocks is not self._blocks:
+                self._point_to(angles, blocks)
+            self._decoder.execute(_number(rows, angles), self._tables, self._address)
         return scores
 
     def _make_room(self, draws: int) -> Tensor:
@@ -73,26 +84,36 @@ class NativeExecutor:
             if draws > len(self._scores):
                 self._scores = torch.empty(draws, self.config.vocab_size)
             self._drawn, self._draws = self._scores[:draws], draws
+            self._address = self._scores.data_ptr()
         return self._drawn
 
-    def _arrays(self, batch: Batch) -> list[NDArray[Any]]:
-        """What abi.Batch points to. Its numbers are checked by the library; here, that there are as many as it says."""
-        rows = len(batch.tokens)
-        if len(batch.positions) != rows or len(batch.lengths) != rows:
-            raise ValueError(f"{rows} tokens, {len(batch.positions)} positions and {len(batch.lengths)} lengths")
-        if len(batch.starts) != len(batch.blocks) + 1:
-            raise ValueError(f"{len(batch.starts)} starts for {len(batch.blocks)} segments")
-        tokens, positions, draws, lengths = (
-            np.ascontiguousarray(values, np.int64)
-            for values in (batch.tokens, batch.positions, batch.draws, batch.lengths)
-        )
-        starts, blocks = (np.ascontiguousarray(values, np.int32) for values in (batch.starts, batch.blocks))
-        if not 0 <= positions.min() <= positions.max() < self.config.window:
-            raise ValueError(
-                f"positions from {positions.min()} to {positions.max()} in a window of {self.config.window}"
-            )
-        angles = self._rotations(positions, lengths)
-        return [tokens, positions, starts, blocks, draws, angles.of_rows, angles.cos, angles.sin]
+    def _point_to(self, angles: Angles, blocks: Int32s) -> None:
+        """Keeps them, as the library reads them where they are."""
+        if blocks.ndim != 2 or blocks.dtype != np.int32 or not blocks.flags.c_contiguous:
+            raise ValueError(f"block tables {list(blocks.shape)} of {blocks.dtype}")
+        self._angles, self._blocks = angles, blocks
+        addresses = (values.ctypes.data for values in (blocks, angles.cos, angles.sin))
+        self._tables = abi.Tables(*blocks.shape, len(angles.cos), *addresses)
+
+
+def _rows_of(batch: Batch) -> Rows:
+    """A batch in lists. ValueError: it does not have as many of each as it says."""
+    rows, segments = len(batch.tokens), len(batch.blocks)
+    if len(batch.positions) != rows or len(batch.lengths) != rows:
+        raise ValueError(f"{rows} tokens, {len(batch.positions)} positions and {len(batch.lengths)} lengths")
+    if len(batch.starts) != segments + 1:
+        raise ValueError(f"{len(batch.starts)} starts for {segments} segments")
+    tokens, positions, lengths, starts, draws = (
+        values.tolist() for values in (batch.tokens, batch.positions, batch.lengths, batch.starts, batch.draws)
+    )
+    return Rows(tokens, positions, lengths, starts, draws, list(range(segments)), max(positions, default=-1) + 1)
+
+
+def _number(rows: Rows, angles: Angles) -> array[int]:
+    """See csrc/step.h."""
+    turns = angles.of_rows or ()
+    counts = (len(rows.tokens), len(rows.tables), len(rows.draws), bool(turns))
+    return array("q", [*counts, *rows.tokens, *rows.positions, *turns, *rows.draws, *rows.starts, *rows.tables])
 
 
 def _describe(config: ModelConfig, weights: PackedWeights) -> tuple[abi.DecoderShape, abi.DecoderWeights]:

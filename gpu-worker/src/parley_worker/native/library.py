@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from array import array
 from enum import IntEnum
 
 import numpy as np
@@ -47,7 +48,7 @@ class Library:
         path = find_library(self.variant)
         try:
             self.functions = abi.open_library(path)
-        except OSError as error:
+        except (OSError, AttributeError) as error:  # not for this machine, or without a function that is called
             raise NativeUnavailable(f"{path} cannot be loaded: {error}") from error
 
 
@@ -169,9 +170,13 @@ class Decoder(_Handle):
         self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
         self._execute = self.library.functions.parley_decoder_execute
 
-    def execute(self, batch: abi.Batch, scores: int) -> None:
-        """Compute a batch; `scores` is an address. Raises ValueError or MemoryError before anything is computed."""
-        outcome = self._execute(self.pointer, batch, scores, self._message, _MESSAGE_BYTES)
+    def execute(self, numbers: array[int], tables: abi.Tables, scores: int) -> None:
+        """Compute a step; `numbers`, of type q, are what csrc/step.h says, `scores` is an address.
+
+        Raises ValueError or MemoryError before anything is computed.
+        """
+        address, _ = numbers.buffer_info()
+        outcome = self._execute(self.pointer, address, tables, scores, self._message, _MESSAGE_BYTES)
         if outcome == _NO_MEMORY:
             raise MemoryError("no memory for a step")
         if outcome:

@@ -1,4 +1,4 @@
-"""Parley's engine with a clock around its executor: what it computes, apart from all that it does around that."""
+"""Parley's engine with a clock around its kernels: what it computes, apart from all that it does around that."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from parley_worker.engine.process import EngineProcess
 
 
 class Step(NamedTuple):
-    """One call of the executor; begin and end by time.perf_counter, which is one clock for all processes."""
+    """One call of the native decoder; begin and end by time.perf_counter, which is one clock for all processes."""
 
     segments: int
     rows: int

@@ -6,6 +6,7 @@
 #include "bfloat16.h"
 #include "decoder.h"
 #include "elementwise.h"
+#include "step.h"
 
 using namespace parley;
 
@@ -30,6 +31,11 @@ int64_t guarded(char* message, int64_t size, Work&& work) {
 
 }  // namespace
 
+struct Model {
+  Decoder decoder;
+  Step step;
+};
+
 extern "C" {
 
 Cache* parley_cache_new(int64_t layers, int64_t blocks, int64_t kv_heads, int64_t head_dim, int64_t bf16) {
@@ -53,18 +59,19 @@ void parley_cache_put(Cache* cache, int64_t layer, int64_t block, int64_t head, 
   cache->put(layer, block, head, slot, key, value);
 }
 
-Decoder* parley_decoder_new(const DecoderShape* shape, const DecoderWeights* weights, Cache* cache, Pool* pool) {
+Model* parley_decoder_new(const DecoderShape* shape, const DecoderWeights* weights, Cache* cache, Pool* pool) {
   try {
-    return new Decoder(*shape, *weights, *cache, *pool);
+    return new Model{Decoder(*shape, *weights, *cache, *pool), {}};
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
 }
 
-void parley_decoder_free(Decoder* decoder) { delete decoder; }
+void parley_decoder_free(Model* model) { delete model; }
 
-int64_t parley_decoder_execute(Decoder* decoder, const Batch* batch, float* scores, char* message, int64_t size) {
-  return guarded(message, size, [&] { decoder->execute(*batch, scores); });
+int64_t parley_decoder_execute(Model* model, const int64_t* numbers, const Tables* tables, float* scores, char* message,
+                               int64_t size) {
+  return guarded(message, size, [&] { model->decoder.execute(model->step.read(numbers, *tables), scores); });
 }
 
 // One operation each, as the decoder uses it.

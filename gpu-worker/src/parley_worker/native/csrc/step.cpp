@@ -1,0 +1,27 @@
+#include "step.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "lanes.h"
+
+namespace parley {
+
+Batch Step::read(const int64_t* numbers, const Tables& tables) {
+  const int64_t rows = numbers[0], segments = numbers[1], draws = numbers[2];
+  const int64_t *tokens = numbers + 4, *positions = tokens + rows;
+  const int64_t* angle_of = numbers[3] ? positions + rows : positions;
+  const int64_t *drawn = angle_of + rows, *starts = drawn + draws, *chosen = starts + segments + 1;
+  const int64_t last = rows ? *std::max_element(positions, positions + rows) : -1;
+  const int64_t width = std::clamp<int64_t>(last / kLanes + 1, 0, tables.stride);
+  starts_.assign(starts, starts + segments + 1);
+  blocks_.resize(size_t(segments * width));
+  for (int64_t segment = 0; segment < segments; ++segment) {
+    if (chosen[segment] < 0 || chosen[segment] >= tables.tables) throw std::invalid_argument("a table that is not there");
+    std::copy_n(tables.blocks + chosen[segment] * tables.stride, width, blocks_.data() + segment * width);
+  }
+  return {rows,   segments,       draws,          width, tables.angles, tokens, positions, starts_.data(),
+          blocks_.data(), drawn, angle_of, tables.cos,     tables.sin};
+}
+
+}  // namespace parley
