@@ -98,25 +98,45 @@ class Attention {
      scratch_(scratch),
      padded_(shape_.padded()),
      count_(task.rows * task.group),
+     chunk_(scratch.chunk.data()),
+     all_(scratch.all.data()),
      weights_(reinterpret_cast<Item*>(scratch.weights.data())),
      queries_(reinterpret_cast<Item*>(scratch.queries.data())),
      edges_(reinterpret_cast<Item*>(scratch.edges.data())) {}
 
   void run() {
-    prepare();
-    const int64_t begin = row(0).begin / kChunk, end = (row(task_.rows - 1).end + kChunk - 1) / kChunk;
-    for (int64_t chunk = begin; chunk < end; ++chunk) meet(chunk);
+    add_up({chunks_of(row(0)).begin, chunks_of(row(task_.rows - 1)).end});
     finish();
   }
 
+  void run_part(const Span& chunks, float* softmaxes) {
+    const int64_t begin = chunks_of(row(0)).begin;
+    if (chunks.begin == begin) {
+      all_ = softmaxes;
+      return add_up(chunks);
+    }
+    prepare();
+    for (int64_t chunk = chunks.begin; chunk < chunks.end; ++chunk) {
+      chunk_ = softmaxes + (chunk - begin) * floats_of_chunk(shape_, task_.group);
+      meet(chunk, chunks.end);
+    }
+  }
+
  private:
-  Softmax of_chunk(int64_t query) const { return {scratch_.chunk.data() + query * Softmax::size(padded_), padded_}; }
-  Softmax of_all(int64_t query) const { return {scratch_.all.data() + query * Softmax::size(padded_), padded_}; }
+  Softmax of_chunk(int64_t query) const { return {chunk_ + query * Softmax::size(padded_), padded_}; }
+  Softmax of_all(int64_t query) const { return {all_ + query * Softmax::size(padded_), padded_}; }
 
   // The positions that a row attends to.
-  Span row(int64_t row) const {
-    const int64_t end = task_.positions[row] + 1;
-    return {task_.reach ? std::max<int64_t>(0, end - task_.reach) : 0, end};
+  Span row(int64_t row) const { return seen_from(task_.positions[row], task_.reach); }
+
+  void add_up(const Span& chunks) {
+    prepare();
+    for (int64_t query = 0; query < task_.heads * count_; ++query) of_all(query).clear();
+    for (int64_t chunk = chunks.begin; chunk < chunks.end; ++chunk) {
+      meet(chunk, chunks.end);
+      for (int64_t query = 0; query < task_.heads * count_; ++query)
+        if (!scratch_.seen[size_t(query % count_)].empty()) of_all(query).add(of_chunk(query));
+    }
   }
 
   // Lists the queries by heads of keys, then by rows.
@@ -127,7 +147,6 @@ class Attention {
         const float* from = task_.queries + row * task_.query_stride + head * task_.group * shape_.head_dim;
         for (int64_t i = 0; i < task_.group * shape_.head_dim; ++i) put(to++, from[i] * kLog2E);
       }
-    for (int64_t query = 0; query < task_.heads * count_; ++query) of_all(query).clear();
   }
 
   // What of a chunk each query sees.
@@ -140,23 +159,22 @@ class Attention {
     }
   }
 
-  void meet(int64_t chunk) {
+  // Makes the softmaxes of a chunk. end: of those that follow.
+  void meet(int64_t chunk, int64_t end) {
     look(chunk);
-    find(chunk);
+    find(chunk, end);
     score_all();
     for (int64_t head = 0; head < task_.heads; ++head) {
       for (int64_t i = 0; i < count_; ++i)
         if (!scratch_.seen[size_t(i)].empty()) weigh(head * count_ + i, scratch_.seen[size_t(i)]);
       gather_all(head);
-      for (int64_t i = 0; i < count_; ++i)
-        if (!scratch_.seen[size_t(i)].empty()) of_all(head * count_ + i).add(of_chunk(head * count_ + i));
     }
   }
 
   // Where the blocks of a chunk are, and the keys of the next, or else some that are there.
-  void find(int64_t chunk) {
+  void find(int64_t chunk, int64_t end) {
     count_of_blocks_ = (scratch_.seen.back().end + kLanes - 1) / kLanes;
-    const int64_t first = chunk * kBlocks, last = (row(task_.rows - 1).end - 1) / kLanes;
+    const int64_t first = chunk * kBlocks, last = (std::min(row(task_.rows - 1).end, end * kChunk) - 1) / kLanes;
     for (int64_t i = 0; i < kBlocks; ++i) {
       const int64_t block = task_.blocks[std::min(first + i, last)];
       const int64_t next = task_.blocks[std::min(first + kBlocks + i, last)];
@@ -271,6 +289,7 @@ class Attention {
   const CacheShape& shape_;
   AttentionScratch& scratch_;
   int64_t padded_, count_;  // `count_` queries meet each head
+  float *chunk_, *all_;  // softmaxes of all queries
   Item *weights_, *queries_, *edges_;
   int64_t count_of_blocks_ = 0;
   const Item* blocks_[3][kBlocks];  // keys, values, and the keys of the next chunk
@@ -294,6 +313,29 @@ void attend(const Cache& cache, const AttentionTask& task, AttentionScratch& scr
     Attention<Pairs>(cache, task, scratch).run();
   else
     Attention<Singles>(cache, task, scratch).run();
+}
+
+int64_t floats_of_chunk(const CacheShape& shape, int64_t group) { return group * Softmax::size(shape.padded()); }
+
+void attend_part(const Cache& cache, const AttentionTask& task, const Span& chunks, float* softmaxes,
+                 AttentionScratch& scratch) noexcept {
+  if (cache.shape().bf16)
+    Attention<Pairs>(cache, task, scratch).run_part(chunks, softmaxes);
+  else
+    Attention<Singles>(cache, task, scratch).run_part(chunks, softmaxes);
+}
+
+void join_parts(const CacheShape& shape, const AttentionTask& task, int64_t joined, float* softmaxes) noexcept {
+  const Span chunks = chunks_of(seen_from(task.positions[0], task.reach));
+  for (int64_t i = 0; i < task.group; ++i) {
+    const auto at = [&](int64_t chunk) {
+      float* const first = softmaxes + (chunk - chunks.begin) * floats_of_chunk(shape, task.group);
+      return Softmax{first + i * Softmax::size(shape.padded()), shape.padded()};
+    };
+    const Softmax all = at(chunks.begin);
+    for (int64_t chunk = joined; chunk < chunks.end; ++chunk) all.add(at(chunk));
+    all.write(task.outputs + i * shape.head_dim, shape.head_dim);
+  }
 }
 
 }  // namespace parley

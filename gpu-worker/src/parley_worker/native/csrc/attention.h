@@ -4,6 +4,7 @@
 // up in order: what a chunk adds does not depend on how many rows meet it together, nor on what came before.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "buffer.h"
@@ -38,7 +39,16 @@ struct Span {
 
   bool operator==(const Span&) const = default;
   bool empty() const { return begin >= end; }
+  int64_t size() const { return end - begin; }
 };
+
+// The positions that a row attends to, and the chunks they are in.
+inline Span seen_from(int64_t position, int64_t reach) {
+  return {reach ? std::max<int64_t>(0, position + 1 - reach) : 0, position + 1};
+}
+inline Span chunks_of(const Span& positions) {
+  return {positions.begin / kChunk, (positions.end + kChunk - 1) / kChunk};
+}
 
 // What a thread needs to attend; made once for a cache and the greatest number of queries of a task. Scores, and then
 // the weights, are of one head and chunk: [queries, kChunk]; `chunk` and `all` are softmaxes.
@@ -53,5 +63,13 @@ struct AttentionScratch {
 // Every row's result is the same bits whatever rows are beside it. Positions that a row does not attend to are not read
 // into its result: they may hold anything. Allocates nothing.
 void attend(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch) noexcept;
+
+// The same bits for one row and head from parts, each some of its chunks, computed in any order by any threads, and then
+// joined. softmaxes: floats_of_chunk() for each chunk that the row attends to. The part that begins the row, up to the
+// chunk `joined`, adds its chunks up; those of the others wait there until they are added, in order.
+int64_t floats_of_chunk(const CacheShape& shape, int64_t group);
+void attend_part(const Cache& cache, const AttentionTask& task, const Span& chunks, float* softmaxes,
+                 AttentionScratch& scratch) noexcept;
+void join_parts(const CacheShape& shape, const AttentionTask& task, int64_t joined, float* softmaxes) noexcept;
 
 }  // namespace parley

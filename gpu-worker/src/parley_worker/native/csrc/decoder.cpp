@@ -37,7 +37,9 @@ Decoder::Decoder(const DecoderShape& shape, const DecoderWeights& weights, Cache
    attended_stride_(row_stride(shape.heads * shape.head_dim)),
    gate_up_stride_(row_stride(2 * shape.intermediate_size)),
    widest_(std::max({shape.hidden_size, shape.intermediate_size, shape.heads * shape.head_dim})),
-   claimed_(size_t(shape.layers)) {}
+   claimed_(size_t(shape.layers)) {
+  for (const LayerWeights& layer : layers_) tiles_[layer.reach];
+}
 
 void Decoder::execute(const Batch& batch, float* scores) {
   check(batch);
@@ -84,10 +86,22 @@ void Decoder::prepare(const Batch& batch) {
   const int64_t group = shape_.heads / shape_.kv_heads;
   while (int(scratch_.size()) < pool_.threads())
     scratch_.emplace_back(cache_.shape(), std::max(rows_of_tile(group) * group, shape_.heads));
-  const Tiling tiling{group, shape_.kv_heads, pool_.threads()};
-  tiling.list_all(batch, tiles_);
-  tiling.list_drawn(batch, drawn_tiles_);
+  prepare_tiles(batch);
+}
+
+void Decoder::prepare_tiles(const Batch& batch) {
+  const int64_t group = shape_.heads / shape_.kv_heads, threads = pool_.threads();
+  const auto reserve = [&](const Tiles& tiles) {
+    softmaxes_.reserve(tiles.chunks * floats_of_chunk(cache_.shape(), group));
+  };
+  for (auto& [reach, tiles] : tiles_) {
+    tiles = Tiling{batch, group, shape_.kv_heads, threads, reach}.of_all();
+    reserve(tiles);
+  }
+  drawn_tiles_ = Tiling{batch, group, shape_.kv_heads, threads, layers_.back().reach}.of_drawn();
+  reserve(drawn_tiles_);
   for (auto& claimed : claimed_) claimed.store(0, std::memory_order_relaxed);
+  if (int64_t(parts_.size()) != threads) parts_ = std::vector<std::atomic<int64_t>>(size_t(threads));
 }
 
 void Decoder::run(const Batch& batch, float* scores, int thread, int threads) noexcept {
@@ -95,13 +109,13 @@ void Decoder::run(const Batch& batch, float* scores, int thread, int threads) no
   const Worker worker{thread, threads, alone, inputs_[alone ? size_t(thread) : 0]};
   embed(batch, worker);
   pool_.barrier();
-  const Rest all{hidden_.data(), batch.rows, tiles_}, drawn{drawn_.data(), batch.draws, drawn_tiles_};
   for (int64_t index = 0; index < shape_.layers; ++index) {
     place_layer(batch, index, worker);
     const bool last = index + 1 == shape_.layers;
     if (last) take_drawn(batch, worker);
     pool_.barrier();
-    run_layer(batch, index, last ? drawn : all, worker);
+    const Rest all{hidden_.data(), batch.rows, tiles_.at(layers_[size_t(index)].reach)};
+    run_layer(batch, index, last ? Rest{drawn_.data(), batch.draws, drawn_tiles_} : all, worker);
   }
   normalize_rows(drawn_.data(), batch.draws, weights_.norm, *weights_.head, worker);
   const Rows rows = worker.inputs.rows_of(*weights_.head, batch.draws);
@@ -214,20 +228,42 @@ void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head
 }
 
 // Tiles are claimed one by one: which thread computes them changes nothing.
-void Decoder::attend_tiles(const Batch& batch, int64_t index, const std::vector<Tile>& tiles, int thread) noexcept {
-  const LayerWeights& layer = layers_[size_t(index)];
-  const int64_t group = shape_.heads / shape_.kv_heads;
+void Decoder::attend_tiles(const Batch& batch, int64_t index, const Tiles& tiles, int thread) noexcept {
   auto& claimed = claimed_[size_t(index)];
-  for (size_t i; (i = size_t(claimed.fetch_add(1, std::memory_order_relaxed))) < tiles.size();) {
-    const Tile& tile = tiles[i];
-    const int64_t first = tile.head * group * shape_.head_dim;
-    attend(cache_,
-           {index, tile.head, tile.heads, group, tile.rows, layer.reach,
-            qkv_.data() + tile.row * qkv_stride_ + first, qkv_stride_, batch.positions + tile.row,
-            batch.blocks + tile.segment * batch.block_stride, attended_.data() + tile.to * attended_stride_ + first,
-            attended_stride_},
-           scratch_[size_t(thread)]);
+  for (size_t i; (i = size_t(claimed.fetch_add(1, std::memory_order_relaxed))) < tiles.tiles.size();) {
+    const Tile& tile = tiles.tiles[i];
+    const AttentionTask task = task_of(batch, index, tile);
+    if (tile.split == Tile::kWhole)
+      attend(cache_, task, scratch_[size_t(thread)]);
+    else
+      attend_part(task, tile, tiles.splits[size_t(tile.split)], thread);
   }
+}
+
+AttentionTask Decoder::task_of(const Batch& batch, int64_t index, const Tile& tile) const noexcept {
+  const int64_t group = shape_.heads / shape_.kv_heads, first = tile.head * group * shape_.head_dim;
+  return {index,
+          tile.head,
+          tile.heads,
+          group,
+          tile.rows,
+          layers_[size_t(index)].reach,
+          qkv_.data() + tile.row * qkv_stride_ + first,
+          qkv_stride_,
+          batch.positions + tile.row,
+          batch.blocks + tile.segment * batch.block_stride,
+          attended_.data() + tile.to * attended_stride_ + first,
+          attended_stride_};
+}
+
+// Whoever is the last at a split joins its parts: nobody waits for them.
+void Decoder::attend_part(const AttentionTask& task, const Tile& tile, const Split& split, int thread) noexcept {
+  float* softmaxes = softmaxes_.data() + split.place * floats_of_chunk(cache_.shape(), task.group);
+  parley::attend_part(cache_, task, tile.chunks, softmaxes, scratch_[size_t(thread)]);
+  auto& done = parts_[size_t(tile.split)];
+  if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < split.parts) return;
+  done.store(0, std::memory_order_relaxed);  // for the next layer
+  join_parts(cache_.shape(), task, split.joined, softmaxes);
 }
 
 }  // namespace parley

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <vector>
 
 #include "attention.h"
@@ -51,7 +52,7 @@ class Decoder {
   struct Rest {
     float* hidden;
     int64_t rows;
-    const std::vector<Tile>& tiles;
+    const Tiles& tiles;
   };
 
   // A thread of a step. Alone, it prepares the inputs of products by itself; else all do it together.
@@ -77,7 +78,10 @@ class Decoder {
   void multiply_all(const Matrix& matrix, const Rows& rows, const Output& out, const Matrix& next,
                     const Worker& worker) noexcept;
   void place(const Batch& batch, int64_t index, int64_t row, int64_t head) noexcept;
-  void attend_tiles(const Batch& batch, int64_t index, const std::vector<Tile>& tiles, int thread) noexcept;
+  void attend_tiles(const Batch& batch, int64_t index, const Tiles& tiles, int thread) noexcept;
+  AttentionTask task_of(const Batch& batch, int64_t index, const Tile& tile) const noexcept;
+  void attend_part(const AttentionTask& task, const Tile& tile, const Split& split, int thread) noexcept;
+  void prepare_tiles(const Batch& batch);
 
   DecoderShape shape_;
   DecoderWeights weights_;
@@ -89,8 +93,11 @@ class Decoder {
   std::vector<Inputs> inputs_;
   Shares shares_;
   std::vector<AttentionScratch> scratch_;
-  std::vector<Tile> tiles_, drawn_tiles_;
-  std::vector<std::atomic<int64_t>> claimed_;  // tasks of attention, for each layer
+  std::map<int64_t, Tiles> tiles_;  // of layers by their reach
+  Tiles drawn_tiles_;
+  std::vector<std::atomic<int64_t>> claimed_;  // tiles, for each layer
+  std::vector<std::atomic<int64_t>> parts_;    // that are done, for each split of a layer
+  Buffer<float> softmaxes_;                    // of the splits of a layer
 };
 
 }  // namespace parley
