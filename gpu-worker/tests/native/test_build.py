@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from parley_worker.native import build as build_module
 from parley_worker.native.build import build, file_name, find_compiler, find_library
 from parley_worker.native.errors import NativeUnavailable
 from parley_worker.native.library import Library
 from parley_worker.native.processor import AVX2, AVX512, AVX512_BF16, GENERIC, supported, variants
+from parley_worker.native.seal import seal
 
 CPU = torch.device("cpu")
 OTHER = 'extern "C" int parley_answer() { return 2; }'
@@ -41,11 +45,11 @@ def test_other_compilers_have_their_own(small_library: Path, monkeypatch: pytest
 
 
 def test_a_packaged_library_needs_no_compiler_while_it_is_of_these_sources(
-    small_library: Path, tmp_path: Path, no_compiler: None, monkeypatch: pytest.MonkeyPatch
+    small_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packaged = tmp_path / "lib" / file_name(GENERIC)
-    packaged.parent.mkdir()
-    packaged.touch()
+    build([GENERIC], packaged.parent)
+    monkeypatch.setenv("CXX", "no-such-compiler")
     assert find_library(GENERIC) == packaged
     (small_library / "answer.cpp").write_text(OTHER)
     with pytest.raises(NativeUnavailable, match="no C\\+\\+ compiler: no-such-compiler not found"):
@@ -112,9 +116,66 @@ def test_the_best_that_the_processor_lists_is_chosen(tmp_path: Path) -> None:
     assert variants("aarch64") == (GENERIC,)
 
 
-def test_a_file_that_is_no_library_is_unavailable(small_library: Path, tmp_path: Path) -> None:
-    path = tmp_path / "lib" / file_name(GENERIC)
-    path.parent.mkdir()
+def test_a_library_without_a_function_that_is_called_is_unavailable(small_library: Path) -> None:
+    with pytest.raises(NativeUnavailable, match=r"cannot be loaded: .*parley_"):
+        Library(GENERIC)
+
+
+def test_a_library_that_was_not_made_for_this_machine_is_unavailable(small_library: Path) -> None:
+    path = find_library(GENERIC)
     path.write_text("not a library")
+    seal(path)
     with pytest.raises(NativeUnavailable, match="cannot be loaded"):
         Library(GENERIC)
+
+
+@pytest.mark.parametrize("folder", ["cache", "packaged"])
+@pytest.mark.parametrize("damage", ["empty", "half", "zeros"])
+def test_a_damaged_library_is_compiled_anew(
+    small_library: Path, folder: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Loaded, it may end the process."""
+    path = find_library(GENERIC) if folder == "cache" else build([GENERIC], build_module.PACKAGED)[0]
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes({"empty": b"", "half": whole[:half], "zeros": whole[:half] + bytes(len(whole) - half)}[damage])
+    with caplog.at_level(logging.WARNING):
+        found = find_library(GENERIC)
+    assert f"{path} is damaged" in caplog.records[0].getMessage()
+    assert ctypes.CDLL(str(found)).parley_answer() == 1
+
+
+def test_a_packaged_library_that_cannot_be_read_is_compiled_elsewhere(
+    small_library: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    packaged = build_module.PACKAGED / file_name(GENERIC)
+    packaged.mkdir(parents=True)
+    with caplog.at_level(logging.WARNING):
+        assert find_library(GENERIC).is_file()
+    assert f"{packaged} cannot be read" in caplog.records[0].getMessage()
+
+
+def write_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Set up a compiler of one's own."""
+    path = tmp_path / "compiler"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("CXX", str(path))
+
+
+def test_a_system_without_the_static_library_of_cpp_links_with_the_other(
+    small_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = " ".join(find_compiler().command)
+    write_compiler(tmp_path, monkeypatch, f'case "$*" in *-static-libstdc++*) exit 1;; esac; exec {real} "$@"')
+    assert ctypes.CDLL(str(find_library(GENERIC))).parley_answer() == 1
+
+
+def test_what_a_compiler_says_is_read_whatever_its_language(
+    small_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_compiler(
+        tmp_path, monkeypatch, r"""[ "$1" = --version ] || { printf "\377 $LC_ALL: error\n" >&2; exit 1; }"""
+    )
+    with pytest.raises(NativeUnavailable, match=r"failed: \ufffd C: error"):
+        find_library(GENERIC)

@@ -22,6 +22,7 @@ from pathlib import Path
 from parley_worker.native.cache import claim, scratch, sweep
 from parley_worker.native.errors import NativeUnavailable
 from parley_worker.native.processor import Variant, supported, variants
+from parley_worker.native.seal import is_whole, seal
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,10 @@ PACKAGED = Path(__file__).parent / "lib"
 _COMPILERS = ("g++", "c++", "clang++")
 # Without -ffast-math: NaN has to survive, and sums keep their order. Products are fused only where the source says so.
 _FLAGS = ("-std=c++20", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fPIC", "-pthread")
-_LINK = ("-shared", "-Wl,-Bsymbolic", "-static-libgcc", "-static-libstdc++")
+_LINK = ("-shared", "-Wl,-Bsymbolic")
+# Whatever else the process has loaded may bring an older C++ library than the compiler's. Some systems have it as a
+# package of its own.
+_STATIC = ("-static-libgcc", "-static-libstdc++")
 _TIMEOUT_SECONDS = 300.0
 
 
@@ -56,9 +60,9 @@ def find_compiler() -> Compiler:
 
 
 def find_library(variant: Variant) -> Path:
-    """The library of a variant; compiled now if it is nowhere. Raises NativeUnavailable."""
+    """The library of a variant; compiled now if it is nowhere, or not whole. Raises NativeUnavailable."""
     packaged = PACKAGED / file_name(variant)
-    return packaged if packaged.exists() else build([variant])[0]
+    return packaged if _is_sound(packaged) else build([variant])[0]
 
 
 def build(wanted: Sequence[Variant], folder: Path | None = None) -> list[Path]:
@@ -71,7 +75,7 @@ def build(wanted: Sequence[Variant], folder: Path | None = None) -> list[Path]:
     folder = folder or root / _digest(compiler.version, *compiler.command)
     paths = [folder / file_name(variant) for variant in wanted]
     try:
-        missing = [(variant, path) for variant, path in zip(wanted, paths, strict=True) if not claim(root, path)]
+        missing = [job for job in zip(wanted, paths, strict=True) if not (claim(root, job[1]) and _is_sound(job[1]))]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
             list(threads.map(lambda job: _compile(compiler, root, *job), missing))
     except OSError as error:
@@ -83,7 +87,19 @@ def build(wanted: Sequence[Variant], folder: Path | None = None) -> list[Path]:
 
 def file_name(variant: Variant) -> str:
     """Names the sources too: a library beside other sources than its own is not taken for theirs."""
-    return f"parley-{variant.name}-{_digest(*variant.flags, *_FLAGS, *_LINK, *_read_sources())}.so"
+    return f"parley-{variant.name}-{_digest('sealed', *variant.flags, *_FLAGS, *_LINK, *_read_sources())}.so"
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        if is_whole(path):
+            return True
+        logger.warning("%s is damaged: it is compiled anew", path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        logger.warning("%s cannot be read: it is compiled anew: %s", path, error)
+    return False
 
 
 def _compile(compiler: Compiler, root: Path, variant: Variant, path: Path) -> None:
@@ -91,10 +107,21 @@ def _compile(compiler: Compiler, root: Path, variant: Variant, path: Path) -> No
     sources = sorted(map(str, SOURCES.glob("*.cpp")))
     with scratch(root, path.parent) as folder:
         output = Path(folder) / path.name
-        _run((*compiler.command, *_FLAGS, *variant.flags, *sources, *_LINK, "-o", str(output)))
+        link = _link_flags(compiler, Path(folder))
+        _run((*compiler.command, *_FLAGS, *variant.flags, *sources, *link, "-o", str(output)))
+        seal(output)
         with output.open("rb") as written:
             os.fsync(written.fileno())
         output.rename(path)
+
+
+def _link_flags(compiler: Compiler, folder: Path) -> tuple[str, ...]:
+    trial = ("-x", "c++", os.devnull, "-o", str(folder / "trial.so"))
+    try:
+        _run((*compiler.command, *_LINK, *_STATIC, *trial))
+    except NativeUnavailable:
+        return _LINK
+    return (*_LINK, *_STATIC)
 
 
 def _sweep(root: Path) -> None:
@@ -105,8 +132,11 @@ def _sweep(root: Path) -> None:
 
 
 def _run(command: Sequence[str]) -> str:
+    plain = os.environ | {"LC_ALL": "C"}  # its words are looked through
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True)  # noqa: S603 - ours
+        done = subprocess.run(  # noqa: S603 - ours
+            command, capture_output=True, text=True, errors="replace", env=plain, timeout=_TIMEOUT_SECONDS, check=True
+        )
     except subprocess.CalledProcessError as error:
         lines = error.stderr.splitlines()
         said = next((line for line in lines if "error" in line), f"exit code {error.returncode}")
