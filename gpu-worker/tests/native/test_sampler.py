@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -10,24 +10,26 @@ import pytest
 import torch
 
 from parley_worker.engine.sampler import sample
-from parley_worker.native import abi
+from parley_worker.native.abi import DRAW
 from parley_worker.native.library import Library, Pool, Sampler
 from parley_worker.native.sampler import NativeSampler
+from parley_worker.scheduler.draw import Draw
 from parley_worker.scheduler.request import Sampling
-from parley_worker.testing.draws import FILTERS, SETTINGS, draw, tokens
+from parley_worker.testing.draws import FILTERS, HISTORY, SETTINGS, draw, tokens
 from parley_worker.testing.native import open_sampler
 from parley_worker.testing.oracle import probabilities
 from parley_worker.testing.sampling import PLAIN
 
 LAST = 1 - 2.0**-52
+NO_PENALTIES = (1.0, 0.0, 0.0, 0, 0, 0)
 
 
 def invert(library: Library, sampling: Sampling, scores: torch.Tensor, uniforms: list[float]) -> list[int]:
     """The token that each number gives."""
     how = (sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p)
-    draws = (abi.Draw * len(uniforms))(*[abi.Draw(*how, uniform) for uniform in uniforms])
+    draws = [DRAW.pack(*how, uniform, *NO_PENALTIES) for uniform in uniforms]
     rows = scores.repeat(len(uniforms), 1)
-    return Sampler(Pool(library, 2), len(scores)).draw(rows.data_ptr(), draws)
+    return Sampler(Pool(library, 2), len(scores)).draw(rows.data_ptr(), b"".join(draws))
 
 
 @pytest.mark.parametrize("vocab", [700, 1024, 5000])
@@ -82,6 +84,37 @@ def test_scores_that_are_no_rows_of_the_vocabulary_are_refused(library: Library)
 def test_any_number_of_rows_is_drawn_from(library: Library) -> None:
     for rows in (0, 1, 3, 4, 9):
         scores = torch.eye(9)[:rows] * 100
-        draws = (abi.Draw * rows)(*[abi.Draw(temperature=1.0, top_p=1.0)] * rows)
-        assert isinstance(draws, ctypes.Array)
+        draws = DRAW.pack(1.0, 0, 1.0, 0.0, 0.0, *NO_PENALTIES) * rows
         assert Sampler(Pool(library, 3), 9).draw(scores.data_ptr(), draws) == list(range(rows))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e38])
+def test_penalties_change_the_scores_as_those_of_torch_to_the_bit(library: Library, scale: float) -> None:
+    scores = torch.randn(64, 30, generator=torch.Generator().manual_seed(0)) * scale
+    scores[1, 5], scores[2, 0] = torch.inf, torch.nan
+    rng = random.Random(0)
+    draws = [
+        draw(
+            replace(
+                PLAIN,
+                repetition_penalty=rng.choice([1.0, 0.3, 1.7, 1e300]),
+                presence_penalty=rng.uniform(-2, 2),
+                frequency_penalty=rng.uniform(-2, 2),
+            )
+        )
+        for _ in scores
+    ]
+    ours, theirs = scores.clone(), scores.clone()
+    open_sampler(library, threads=2)(ours, draws)
+    sample(theirs, draws)
+    assert torch.equal(ours.view(torch.int32), theirs.view(torch.int32))
+    assert not torch.equal(ours, scores)
+
+
+@pytest.mark.parametrize("token", [-1, 8])
+def test_a_penalized_token_beyond_the_vocabulary_is_refused(library: Library, token: int) -> None:
+    scores = torch.zeros(2, 8)
+    penalized = Draw(replace(PLAIN, presence_penalty=1.0), 0, [*HISTORY, token], prompt=0)
+    with pytest.raises(ValueError, match="not of the vocabulary"):
+        NativeSampler(Pool(library, 1), 8)(scores, [draw(replace(PLAIN, presence_penalty=1.0)), penalized])
+    assert not scores.any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from ctypes import POINTER, c_char_p, c_double, c_int64, c_void_p
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,8 @@ class Tables(ctypes.Structure):
     ]
 
 
-class Draw(ctypes.Structure):
-    _fields_ = [
-        ("temperature", c_double),
-        ("top_k", c_int64),
-        *((name, c_double) for name in ("top_p", "min_p", "uniform")),
-    ]
+DRAW = struct.Struct("@dq3d3d3q")
+"""Draw of csrc/sampler.h: temperature, top_k, top_p, min_p, uniform, and its Penalties."""
 
 
 class AttentionTask(ctypes.Structure):
@@ -74,7 +71,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_decoder_execute": (c_int64, c_void_p, c_void_p, POINTER(Tables), c_void_p, c_char_p, c_int64),
     "parley_sampler_new": (c_void_p, c_int64),
     "parley_sampler_free": (None, c_void_p),
-    "parley_sampler_draw": (c_int64, c_void_p, c_void_p, c_void_p, c_int64, POINTER(Draw), POINTER(c_int64)),
+    "parley_sampler_draw": (c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_char_p, c_void_p),
     "parley_normalize": (None, c_void_p, c_void_p, c_int64, c_double, c_void_p),
     "parley_rotate": (None, c_void_p, c_void_p, c_void_p, c_int64),
     "parley_activate": (None, c_void_p, c_void_p, c_int64),

@@ -191,9 +191,16 @@ class Sampler(_Handle):
         self._pool = pool
         self._draw = self.library.functions.parley_sampler_draw
 
-    def draw(self, scores: int, draws: ctypes.Array[abi.Draw]) -> list[int]:
-        """A token for each row of the scores at this address, -1 where one is not finite. Raises MemoryError."""
-        tokens = (ctypes.c_int64 * len(draws))()
-        if self._draw(self.pointer, self._pool.pointer, scores, len(draws), draws, tokens):
+    def draw(self, scores: int, draws: bytes) -> list[int]:
+        """A token for each row of the scores at this address, -1 where one is not finite. `draws`: a DRAW for each.
+
+        Penalties change the scores. MemoryError, or ValueError for a penalized id beyond the vocabulary, before that.
+        """
+        tokens = array("q", bytes(len(draws) // abi.DRAW.size * 8))
+        address, count = tokens.buffer_info()
+        outcome = self._draw(self.pointer, self._pool.pointer, scores, count, draws, address)
+        if outcome == _NO_MEMORY:
             raise MemoryError("no memory for draws")
-        return list(tokens)
+        if outcome:
+            raise ValueError("a token that is penalized is not of the vocabulary")
+        return tokens.tolist()

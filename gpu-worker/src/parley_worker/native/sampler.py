@@ -9,44 +9,61 @@ from torch import Tensor
 
 from parley_worker.engine.sampler.group import is_greedy
 from parley_worker.engine.sampler.logprobs import LogProbs, rows_with_logprobs
-from parley_worker.engine.sampler.penalties import Penalties
+from parley_worker.engine.sampler.penalties import bounded
 from parley_worker.engine.sampler.randomness import uniform
 from parley_worker.engine.sampler.sampled import SampledOnHost
-from parley_worker.native import abi
+from parley_worker.native.abi import DRAW
 from parley_worker.native.library import Pool, Sampler
+from parley_worker.scheduler.counts import TokenCounts
 from parley_worker.scheduler.draw import Draw
+from parley_worker.scheduler.request import Sampling
 
 _CPU = torch.device("cpu")
-_GREEDY = abi.Draw(temperature=0.0)
+_BEST = (0.0, 0, 1.0, 0.0, 0.0)
+_FREE = (1.0, 0.0, 0.0, 0, 0, 0)
+_GREEDY = DRAW.pack(*_BEST, *_FREE)
 
 
 class NativeSampler:
-    """Draws from scores on the CPU, by the definitions of `Plan`. Penalties and log-probabilities are left to torch."""
+    """Draws from scores on the CPU, by the definitions of `Plan`. Log-probabilities are left to torch."""
 
     def __init__(self, pool: Pool, vocab: int) -> None:
         self._vocab, self._sampler = vocab, Sampler(pool, vocab)
-        self._known, self._rows = torch.empty(0, vocab), 0
+        self._known, self._rows, self._address = torch.empty(0, vocab), 0, 0
 
     def __call__(self, scores: Tensor, draws: Ordered[Draw]) -> SampledOnHost:
         """See `engine.runner.Sampler`. Raises ValueError for scores that are no rows of the vocabulary; MemoryError."""
         if scores is not self._known or len(draws) != self._rows:
             self._check(scores, len(draws))
-        rows = rows_with_logprobs(draws, _CPU)
-        logprobs = None if rows is None else LogProbs.of(scores, rows)
-        if penalties := Penalties.of(draws, _CPU):
-            penalties.apply(scores)
-        described = (abi.Draw * len(draws))(*[self._describe(draw) for draw in draws])
-        tokens = self._sampler.draw(scores.data_ptr(), described)
-        return SampledOnHost(draws, tokens, logprobs)
+        logprobs, counted = None, list[TokenCounts]()
+        if any(draw.sampling.logprobs is not None for draw in draws):
+            rows = rows_with_logprobs(draws, _CPU)
+            logprobs = None if rows is None else LogProbs.of(scores, rows)
+        described = b"".join([self._describe(draw, counted) for draw in draws])
+        return SampledOnHost(draws, self._sampler.draw(self._address, described), logprobs)
 
     def _check(self, scores: Tensor, draws: int) -> None:
         if scores.shape != (draws, self._vocab) or not scores.is_contiguous() or scores.dtype != torch.float32:
             raise ValueError(f"{draws} draws from {scores.dtype} scores {list(scores.shape)}")
-        self._known, self._rows = scores, draws
+        self._known, self._rows, self._address = scores, draws, scores.data_ptr()
 
-    def _describe(self, draw: Draw) -> abi.Draw:
+    def _describe(self, draw: Draw, counted: list[TokenCounts]) -> bytes:
+        """`counted` keeps what the description points to."""
         sampling = draw.sampling
-        if is_greedy(sampling, self._vocab):
+        greedy, free = is_greedy(sampling, self._vocab), not sampling.has_penalties
+        if greedy and free:
             return _GREEDY
-        chance = uniform(sampling.seed, draw.index)
-        return abi.Draw(sampling.temperature, min(sampling.top_k, self._vocab), sampling.top_p, sampling.min_p, chance)
+        settings = _BEST if greedy else self._settings(sampling, draw.index)
+        return DRAW.pack(*settings, *(_FREE if free else _penalties(draw, counted)))
+
+    def _settings(self, sampling: Sampling, index: int) -> tuple[float, int, float, float, float]:
+        chance = uniform(sampling.seed, index)
+        return sampling.temperature, min(sampling.top_k, self._vocab), sampling.top_p, sampling.min_p, chance
+
+
+def _penalties(draw: Draw, counted: list[TokenCounts]) -> tuple[float, float, float, int, int, int]:
+    counts = draw.counts or TokenCounts(draw.prompt)
+    counts.add(draw.tokens)
+    counted.append(counts)
+    (ids, places), (answered, _) = counts.ids.buffer_info(), counts.answered.buffer_info()
+    return *bounded(draw.sampling), ids, answered, places

@@ -40,7 +40,7 @@ class Penalties:
             return None
         places = [_places(draws[row]) for row in rows]
         ids, counts = (np.concatenate(parts) for parts in zip(*places, strict=True))
-        penalties = np.array([_penalties(draws[row].sampling) for row in rows])
+        penalties = np.array([bounded(draws[row].sampling) for row in rows])
         repeats = [len(ids) for ids, _ in places]
         repetition, presence, frequency = penalties.repeat(repeats, axis=0).T
         deduction = presence * (counts > 0) + frequency * counts
@@ -67,6 +67,7 @@ def _places(draw: Draw) -> tuple[Ints, Ints]:
     return ids[answered], counts[answered]
 
 
-def _penalties(sampling: Sampling) -> tuple[float, float, float]:
+def bounded(sampling: Sampling) -> tuple[float, float, float]:
+    """Repetition, presence and frequency penalty, the first of them within what a float32 can be and divide by."""
     repetition = min(max(sampling.repetition_penalty, _SMALLEST), _GREATEST)
     return repetition, sampling.presence_penalty, sampling.frequency_penalty

@@ -51,7 +51,8 @@ Sampler::Sampler(int64_t vocab) : vocab_(vocab) {
   bins_.reserve(kBins);
 }
 
-int64_t Sampler::draw(const float* scores, const Draw& how) noexcept {
+int64_t Sampler::draw(float* scores, const Draw& how) noexcept {
+  penalize(scores, how.penalties);
   if (!survey(scores)) return -1;
   const int64_t best = find_best(scores);
   if (how.temperature <= 0) return best;

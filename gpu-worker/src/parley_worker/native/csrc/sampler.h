@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "buffer.h"
+#include "penalties.h"
 
 namespace parley {
 
@@ -15,9 +16,10 @@ struct Draw {
   double top_p;
   double min_p;
   double uniform;
+  Penalties penalties;
 };
 
-// The order is transformers': temperature, the best top_k, of these the nucleus of top_p, of these what weighs min_p of
+// The order is transformers': penalties, temperature, the best top_k, of these the nucleus of top_p, of these what weighs min_p of
 // the best. A token is in the nucleus if the better ones weigh less than top_p of all. Ties stay or go together. What
 // is drawn depends on the row alone.
 class Sampler {
@@ -25,8 +27,9 @@ class Sampler {
   // Throws std::bad_alloc.
   explicit Sampler(int64_t vocab);
 
-  // The token that is drawn from scores [vocab], or -1 if one of them is not finite.
-  int64_t draw(const float* scores, const Draw& how) noexcept;
+  // The token that is drawn from scores [vocab], which penalties change, or -1 if one of them is not finite. The ids
+  // that are penalized are of the vocabulary.
+  int64_t draw(float* scores, const Draw& how) noexcept;
 
  private:
   bool survey(const float* scores);

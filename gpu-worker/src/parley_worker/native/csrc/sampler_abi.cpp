@@ -1,4 +1,5 @@
 // Sampling for callers outside C++.
+#include <algorithm>
 #include <new>
 #include <vector>
 
@@ -11,6 +12,12 @@ namespace {
 
 // Fewer rows are drawn from sooner than other threads are woken.
 constexpr int64_t kShared = 4;
+
+enum Outcome : int64_t { kDrawn = 0, kNoMemory = 1, kNoToken = 2 };
+
+bool is_within(const Penalties& penalties, int64_t vocab) {
+  return std::all_of(penalties.ids, penalties.ids + penalties.places, [&](int64_t id) { return id >= 0 && id < vocab; });
+}
 
 }  // namespace
 
@@ -32,9 +39,12 @@ Samplers* parley_sampler_new(int64_t vocab) {
 
 void parley_sampler_free(Samplers* samplers) { delete samplers; }
 
-// Draws a token from each of `rows` rows of scores; 1 if there is no memory for it.
-int64_t parley_sampler_draw(Samplers* samplers, Pool* pool, const float* scores, int64_t rows, const Draw* draws,
+// Draws a token from each of `rows` rows of scores. When memory is lacking, or a penalized id is no token of the
+// vocabulary, nothing is drawn or changed.
+int64_t parley_sampler_draw(Samplers* samplers, Pool* pool, float* scores, int64_t rows, const Draw* draws,
                             int64_t* tokens) {
+  for (int64_t row = 0; row < rows; ++row)
+    if (!is_within(draws[row].penalties, samplers->vocab)) return kNoToken;
   const auto draw = [&](int thread, int threads) {
     for (int64_t row = thread; row < rows; row += threads)
       tokens[row] = samplers->of_threads[thread].draw(scores + row * samplers->vocab, draws[row]);
@@ -42,11 +52,11 @@ int64_t parley_sampler_draw(Samplers* samplers, Pool* pool, const float* scores,
   try {
     while (int(samplers->of_threads.size()) < pool->threads()) samplers->of_threads.emplace_back(samplers->vocab);
   } catch (const std::bad_alloc&) {
-    return 1;
+    return kNoMemory;
   }
   if (rows < kShared) draw(0, 1);
   else pool->fork(draw);
-  return 0;
+  return kDrawn;
 }
 
 }  // extern "C"
