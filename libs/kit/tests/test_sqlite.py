@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def count(db: sqlite3.Connection) -> int:
 async def test_a_read_sees_every_write_that_returned(database: Database) -> None:
     for number in range(20):
         await database.write(insert(str(number)))
+        assert database.look(count) == number + 1
         assert await database.read(count) == number + 1
 
 
@@ -61,6 +63,8 @@ async def test_one_failing_change_undoes_itself_alone(database: Database) -> Non
 async def test_a_read_cannot_write(database: Database) -> None:
     with pytest.raises(Unavailable):
         await database.read(insert("sneaked in"))
+    with pytest.raises(Unavailable):
+        database.look(insert("sneaked in"))
 
 
 async def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
@@ -74,6 +78,8 @@ async def test_closed_is_unavailable(tmp_path: Path) -> None:
         pass
     with pytest.raises(Unavailable):
         await database.read(count)
+    with pytest.raises(Unavailable):
+        database.look(count)
 
 
 async def test_closing_answers_every_write(tmp_path: Path) -> None:
@@ -95,6 +101,23 @@ async def test_a_full_disk_is_unavailable_and_passes(database: Database) -> None
     await database.write(lambda db: db.execute("PRAGMA max_page_count = 1000000"))
     await database.write(insert("x" * 100_000))
     assert await database.read(count) == 1
+
+
+async def test_a_look_does_not_wait_for_the_writer(database: Database) -> None:
+    """Neither for its thread nor for its transaction."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO notes (text) VALUES ('slow')")
+        begun.set()
+        may_end.wait(10)
+
+    writing = asyncio.create_task(database.write(slow))
+    assert await asyncio.to_thread(begun.wait, 10)
+    assert database.look(count) == 0
+    may_end.set()
+    await writing
+    assert database.look(count) == 1
 
 
 async def test_a_damaged_file_is_unavailable(tmp_path: Path) -> None:

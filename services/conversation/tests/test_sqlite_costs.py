@@ -31,14 +31,17 @@ class CountedDatabase(Database):
     steps = 0
 
     async def read(self, query: Query[T]) -> T:
-        def counted(db: sqlite3.Connection) -> T:
-            db.set_progress_handler(self._count, 1)
-            try:
-                return query(db)
-            finally:
-                db.set_progress_handler(None, 0)
+        return await super().read(lambda db: self._counted(db, query))
 
-        return await super().read(counted)
+    def look(self, query: Query[T]) -> T:
+        return super().look(lambda db: self._counted(db, query))
+
+    def _counted(self, db: sqlite3.Connection, query: Query[T]) -> T:
+        db.set_progress_handler(self._count, 1)
+        try:
+            return query(db)
+        finally:
+            db.set_progress_handler(None, 0)
 
     def _count(self) -> int:
         self.steps += 1

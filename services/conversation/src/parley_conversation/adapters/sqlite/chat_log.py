@@ -53,6 +53,8 @@ class SqliteChatLog:
     async def before(self, conversation_id: str, seq: int | None, most: int) -> Sequence[Message]:
         border = _ABOVE_ALL if seq is None else seq
         arguments = (conversation_id, border // BUCKET, border, most)
+        if most == 1:
+            return self._database.look(lambda db: _all(db, _BEFORE, arguments))
         return await self._messages(_BEFORE, arguments)
 
     async def get(self, conversation_id: str, seqs: Sequence[int]) -> Sequence[Message]:
@@ -65,7 +67,7 @@ class SqliteChatLog:
         self, conversation_id: str, parent_seqs: Sequence[int | None]
     ) -> Mapping[int | None, Sequence[str]]:
         arguments = (_json(parent_seqs), conversation_id)
-        rows = await self._database.read(lambda db: db.execute(_SIBLINGS, arguments).fetchall())
+        rows = self._database.look(lambda db: db.execute(_SIBLINGS, arguments).fetchall())
         found: dict[int | None, list[str]] = {parent: [] for parent in parent_seqs}
         for row in rows:
             found[row["parent_seq"]].append(row["id"])
@@ -75,10 +77,11 @@ class SqliteChatLog:
         await delete_in_turns(self._database, lambda db: db.execute(_DELETE_SOME, (conversation_id, ROWS)).rowcount)
 
     async def _messages(self, query: str, arguments: tuple[object, ...]) -> Sequence[Message]:
-        def run(db: sqlite3.Connection) -> list[Message]:
-            return [to_message(row) for row in db.execute(query, arguments)]
+        return await self._database.read(lambda db: _all(db, query, arguments))
 
-        return await self._database.read(run)
+
+def _all(db: sqlite3.Connection, query: str, arguments: tuple[object, ...]) -> list[Message]:
+    return [to_message(row) for row in db.execute(query, arguments)]
 
 
 def _json(values: Sequence[object]) -> str:

@@ -78,7 +78,7 @@ class SqliteConversations:
         def run(db: sqlite3.Connection) -> list[Conversation]:
             return [to_conversation(row) for row in db.execute(_GET_MANY, (wanted,))]
 
-        return await self._database.read(run)
+        return self._database.look(run)
 
     async def find(self, query: ConversationQuery) -> Sequence[Conversation]:
         def run(db: sqlite3.Connection) -> list[Conversation]:

@@ -49,6 +49,9 @@ WHERE conversation_id = ? AND (state IN ('queued', 'running') OR outbox <> '[]')
 _DELETE_SOME = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE conversation_id = ? LIMIT ?)"
 
 
+Arguments = tuple[object, ...] | dict[str, object]
+
+
 class SqliteGenerations(Changes):
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -65,13 +68,13 @@ class SqliteGenerations(Changes):
         return await self._database.write(run)
 
     async def find_request(self, conversation_id: str, request_id: str) -> Generation | None:
-        return next(iter(await self._find(_BY_REQUEST, (conversation_id, request_id))), None)
+        return next(iter(self._look(_BY_REQUEST, (conversation_id, request_id))), None)
 
     async def get(self, generation_id: str) -> Generation | None:
-        return next(iter(await self._find(_GET, (generation_id,))), None)
+        return next(iter(self._look(_GET, (generation_id,))), None)
 
     async def get_many(self, generation_ids: Sequence[str]) -> Sequence[Generation]:
-        return await self._find(_GET_MANY, (json.dumps(list(dict.fromkeys(generation_ids))),))
+        return self._look(_GET_MANY, (json.dumps(list(dict.fromkeys(generation_ids))),))
 
     async def renew(self, worker_id: str, leases: Mapping[str, int], lease_until: datetime) -> Sequence[Renewal]:
         def run(db: sqlite3.Connection) -> list[Renewal]:
@@ -93,7 +96,7 @@ class SqliteGenerations(Changes):
         await self._change(generation_id, rule)
 
     async def active(self, owner_id: str) -> tuple[int, int]:
-        row = await self._database.read(lambda db: db.execute(_ACTIVE, (owner_id,)).fetchone())
+        row = self._database.look(lambda db: db.execute(_ACTIVE, (owner_id,)).fetchone())
         return row["mine"], row["everybodys"]
 
     async def overdue(
@@ -106,19 +109,23 @@ class SqliteGenerations(Changes):
         return await self._find(_INDEBTED, (to_seconds(since), most))
 
     async def unsettled(self, conversation_id: str) -> Sequence[Generation]:
-        return await self._find(_UNSETTLED, (conversation_id,))
+        return self._look(_UNSETTLED, (conversation_id,))
 
     async def delete_of(self, conversation_id: str) -> None:
         await delete_in_turns(self._database, lambda db: db.execute(_DELETE_SOME, (conversation_id, ROWS)).rowcount)
 
-    async def _find(self, query: str, arguments: tuple[object, ...] | dict[str, object]) -> Sequence[Generation]:
-        def run(db: sqlite3.Connection) -> list[Generation]:
-            return [to_generation(row) for row in db.execute(query, arguments)]
+    async def _find(self, query: str, arguments: Arguments) -> Sequence[Generation]:
+        return await self._database.read(lambda db: _all(db, query, arguments))
 
-        return await self._database.read(run)
+    def _look(self, query: str, arguments: Arguments) -> Sequence[Generation]:
+        return self._database.look(lambda db: _all(db, query, arguments))
 
     async def _change(self, generation_id: str, rule: Rule, now: datetime | None = None) -> Generation | None:
         return await self._database.write(lambda db: _apply(db, generation_id, rule, now))
+
+
+def _all(db: sqlite3.Connection, query: str, arguments: Arguments) -> list[Generation]:
+    return [to_generation(row) for row in db.execute(query, arguments)]
 
 
 def _apply(db: sqlite3.Connection, generation_id: str, rule: Rule, now: datetime | None) -> Generation | None:
