@@ -14,6 +14,7 @@ class Meter:
     def __init__(self, model: str, clock: Clock) -> None:
         self._model = model
         self._clock = clock
+        self._tokens = metrics.TOKENS.labels(model)
         self._began_at = clock.monotonic()
         self._first_at = self._last_at = 0.0
         self._later_tokens: int | None = None
@@ -25,7 +26,7 @@ class Meter:
         if not (tokens := len(chunk.token_ids) or int(bool(chunk.text))):
             return
         self._last_at = self._clock.monotonic()
-        metrics.TOKENS.labels(self._model).inc(tokens)
+        self._tokens.inc(tokens)
         if self._later_tokens is None:
             self._first_at, self._later_tokens = self._last_at, 0
             metrics.FIRST_TOKEN.labels(self._model).observe(self._first_at - self._began_at)

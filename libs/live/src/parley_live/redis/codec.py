@@ -12,7 +12,7 @@ from parley_live.base import Delta, End, Entry
 END = "null"
 
 _POSITION = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
-_JSON = json.JSONEncoder(separators=(",", ":"), check_circular=False)
+_quote = json.JSONEncoder().encode
 _LARGEST = 2**63 - 1
 
 
@@ -40,7 +40,8 @@ class Position:
 
 def encode(delta: Delta) -> str:
     """One line of ASCII, so that any text survives, half a surrogate pair included."""
-    return _JSON.encode((delta.attempt, delta.began, delta.offset, delta.text, delta.token_ids))
+    token_ids = ",".join(map(str, delta.token_ids))
+    return f"[{delta.attempt},{delta.began},{delta.offset},{_quote(delta.text)},[{token_ids}]]"
 
 
 def decode(line: bytes) -> Delta | End:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable
 from time import monotonic
 from typing import Any
@@ -54,7 +55,8 @@ class Commands:
 
     def __init__(self, connector: Connector) -> None:
         self._connector = connector
-        self._waiting: asyncio.Queue[_Command] = asyncio.Queue(WAITING)
+        self._waiting: deque[_Command] = deque()
+        self._asked = asyncio.Event()
         self._patience = Patience(PATIENCE_SECONDS)
         self._seconds: dict[str, Histogram] = {}
 
@@ -72,8 +74,8 @@ class Commands:
                 for _ in range(LANES):
                     tasks.create_task(self._lane(), name=f"redis {self._connector.name}")
         finally:
-            while not self._waiting.empty():
-                self._waiting.get_nowait().answer(CLOSING)
+            while self._waiting:
+                self._waiting.popleft().answer(CLOSING)
 
     async def _timed(self, name: str, asking: Awaitable[Any]) -> Any:
         started = monotonic()
@@ -97,10 +99,10 @@ class Commands:
 
     async def _ask(self, arguments: tuple[Argument, ...]) -> Any:
         command = _Command(arguments)
-        try:
-            self._waiting.put_nowait(command)
-        except asyncio.QueueFull:
-            raise Unavailable(f"{WAITING} commands wait already") from None
+        if len(self._waiting) >= WAITING:
+            raise Unavailable(f"{WAITING} commands wait already")
+        self._waiting.append(command)
+        self._asked.set()
         self._patience.limit(command.reply)
         reply = await command.reply
         if isinstance(reply, Exception):
@@ -111,9 +113,10 @@ class Commands:
         lane = _Lane(self._connector)
         try:
             while True:
-                pipeline = [await self._waiting.get()]
-                while len(pipeline) < PIPELINE and not self._waiting.empty():
-                    pipeline.append(self._waiting.get_nowait())
+                while not self._waiting:
+                    self._asked.clear()
+                    await self._asked.wait()
+                pipeline = [self._waiting.popleft() for _ in range(min(PIPELINE, len(self._waiting)))]
                 if wanted := [command for command in pipeline if not command.reply.done()]:
                     await lane.deliver(wanted)
         finally:

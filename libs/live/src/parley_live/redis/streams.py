@@ -50,7 +50,8 @@ class RedisTokenStreams:
         new: int = await commands.evaluate(scripts.APPEND, *keys, deltas[0].attempt, self._lifetime, *packed)
         _judge(new)
         metrics.APPENDED.inc(new)
-        metrics.REPEATED.inc(len(deltas) - new)
+        if repeated := len(deltas) - new:
+            metrics.REPEATED.inc(repeated)
 
     async def end(self, generation_id: str) -> None:
         commands = self._servers.of(generation_id).commands
