@@ -121,8 +121,8 @@ MUTANTS = (
         "R1",
         "finished means stored: the answer is in the chat log before the stream ends",
         f"{CONVERSATION}/relay.py",
-        "        if conversation is not None:\n            await self.store(generation)\n        paid",
-        "        paid",
+        "await both(self._prompts(generation, conversation), self.store(generation))",
+        "await self._prompts(generation, conversation), None",
         (f"{CONVERSATION_TESTS}/test_generations.py",),
     ),
     Mutant(

@@ -7,13 +7,13 @@ finds it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 
 from parley_conversation.branch import ancestry
 from parley_conversation.catalogue import Catalogue
-from parley_conversation.domain.context import assemble, room
-from parley_conversation.domain.conversation import Conversation
+from parley_conversation.domain.context import Prompt, assemble, room
+from parley_conversation.domain.conversation import Conversation, Message
 from parley_conversation.domain.generation import (
     AppendMessage,
     Debt,
@@ -24,7 +24,7 @@ from parley_conversation.domain.generation import (
 )
 from parley_conversation.facts import Facts
 from parley_conversation.ports import Stores
-from parley_kit.tasks import gather_all
+from parley_kit.tasks import both
 from parley_live import TokenStreams
 
 CONTEXT_PAGE = 64
@@ -43,13 +43,14 @@ class Relay:
         What is paid is settled in one write; what cannot be is left. Then raises Unavailable.
         """
         conversation = await self._stores.conversations.get(generation.conversation_id)
+        prompts: Sequence[Prompt] | None = None
         if conversation is not None:
-            await self.store(generation)
+            prompts, _ = await both(self._prompts(generation, conversation), self.store(generation))
         paid: list[Debt] = []
 
         async def pay_in_turn(debts: Iterable[Debt]) -> None:
             for debt in debts:
-                await self._pay(generation, conversation, debt)
+                await self._pay(generation, conversation, prompts, debt)
                 paid.append(debt)
 
         works = map(pay_in_turn, _turns(generation.outbox))
@@ -62,14 +63,15 @@ class Relay:
             raise failures[0]
 
     async def store(self, generation: Generation) -> Generation:
-        """Make its messages readable and say so in what comes back; the rest stays owed. Raises Unavailable.
+        """Make its messages readable and found, and say so in what comes back; the rest stays owed. Raises Unavailable.
 
         What a reader is shown never waits for the bus or the streams.
         """
         stored = generation.answer_stored
         for debt in generation.outbox:
             if isinstance(debt, AppendMessage):
-                await self._stores.chat_log.append(debt.message)
+                message = debt.message
+                await both(self._stores.chat_log.append(message), self._stores.conversations.index(message))
                 stored = stored or _is_answer(generation, debt)
         return replace(generation, answer_stored=stored)
 
@@ -78,25 +80,38 @@ class Relay:
         for generation in await self._stores.generations.unsettled(conversation_id):
             await self.store(generation)
 
-    async def _pay(self, generation: Generation, conversation: Conversation | None, debt: Debt) -> None:
+    async def _pay(
+        self, generation: Generation, conversation: Conversation | None, prompts: Sequence[Prompt] | None, debt: Debt
+    ) -> None:
         """Of a conversation that was deleted nobody wants anything, but readers of a stream are let go."""
         match debt:
             case EndStream():
                 await self._streams.end(generation.id)
             case AppendMessage(message=message) if conversation is not None:
-                told = self._facts.message_appended(message, generation.owner_id)
-                await gather_all([self._stores.conversations.index(message), told])
-            case RequestInference() if conversation is not None:
-                await self._request(generation, conversation, debt)
+                await self._facts.message_appended(message, generation.owner_id)
+            case RequestInference() if prompts is not None:
+                await self._facts.inference_requested(generation, prompts, _key(generation, debt))
 
-    async def _request(self, generation: Generation, conversation: Conversation, debt: RequestInference) -> None:
-        """The prompt is read now. All of it is in the log: what a message follows was there before it was taken."""
-        if generation.state is not State.QUEUED:
-            return
-        messages = ancestry(self._stores.chat_log, generation.conversation_id, generation.user_seq, CONTEXT_PAGE)
+    async def _prompts(self, generation: Generation, conversation: Conversation) -> Sequence[Prompt] | None:
+        """What a worker is shown; None when none is to be asked."""
+        asks = any(isinstance(debt, RequestInference) for debt in generation.outbox)
+        if not asks or generation.state is not State.QUEUED:
+            return None
         window = room(await self._catalogue.context_length(generation.model))
-        prompts = await assemble(conversation.system_prompt, messages, window)
-        await self._facts.inference_requested(generation, prompts, _key(generation, debt))
+        return await assemble(conversation.system_prompt, self._branch(generation), window)
+
+    async def _branch(self, generation: Generation) -> AsyncIterator[Message]:
+        """The question and what it follows, newest first.
+
+        The question may be on its way to the log only now; what a message follows was there before it was taken.
+        """
+        seq: int | None = generation.user_seq
+        for debt in generation.outbox:
+            if isinstance(debt, AppendMessage) and debt.message.seq == seq:
+                yield debt.message
+                seq = debt.message.parent_seq
+        async for message in ancestry(self._stores.chat_log, generation.conversation_id, seq, CONTEXT_PAGE):
+            yield message
 
 
 def _turns(outbox: Iterable[Debt]) -> list[list[Debt]]:
