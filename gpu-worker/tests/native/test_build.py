@@ -52,7 +52,7 @@ def test_a_packaged_library_needs_no_compiler_while_it_is_of_these_sources(
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert find_library(GENERIC) == packaged
     (small_library / "answer.cpp").write_text(OTHER)
-    with pytest.raises(NativeUnavailable, match="no C\\+\\+ compiler: no-such-compiler not found"):
+    with pytest.raises(NativeUnavailable, match=r"no C\+\+ compiler: no-such-compiler, which CXX names"):
         find_library(GENERIC)
 
 
@@ -153,6 +153,17 @@ def test_a_packaged_library_that_cannot_be_read_is_compiled_elsewhere(
     with caplog.at_level(logging.WARNING):
         assert find_library(GENERIC).is_file()
     assert f"{packaged} cannot be read" in caplog.records[0].getMessage()
+
+
+def test_a_machine_without_a_compiler_is_told_in_one_line_what_it_does_without(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "parley_worker.native.build"]
+    bare = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "parley_worker.native: without its kernels the model runs on torch alone, more slowly: "
+        "no C++ compiler: none of g++, c++, clang++ is installed\n"
+    )
 
 
 def write_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:

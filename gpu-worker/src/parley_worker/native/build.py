@@ -56,7 +56,8 @@ def find_compiler() -> Compiler:
             raise NativeUnavailable(f"CXX is {name!r}: {error}") from error
         if command and shutil.which(command[0]):
             return Compiler(command, _run((*command, "--version")))
-    raise NativeUnavailable(f"no C++ compiler: {named or ', '.join(_COMPILERS)} not found")
+    missing = f"{named}, which CXX names, is" if named else f"none of {', '.join(_COMPILERS)} is"
+    raise NativeUnavailable(f"no C++ compiler: {missing} installed")
 
 
 def find_library(variant: Variant) -> Path:
@@ -171,7 +172,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         build(variants() if packaged else supported(), PACKAGED if packaged else None)
     except NativeUnavailable as error:
-        sys.exit(f"parley_worker.native: {error}")
+        sys.exit(f"parley_worker.native: without its kernels the model runs on torch alone, more slowly: {error}")
 
 
 if __name__ == "__main__":
