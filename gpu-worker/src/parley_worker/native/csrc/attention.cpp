@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "products.h"
@@ -18,7 +19,6 @@ constexpr float kLog2E = 1.44269504f;
 // How many queries meet how many blocks, or columns of the values, at once: their sums fit in the registers.
 constexpr int kTogether = kWidth == 16 ? 6 : 2;
 constexpr int kVectors = kWidth == 16 ? 4 : 2;
-constexpr int kFew = 4;  // so few queries wait for memory
 constexpr int64_t kBlocks = kChunk / kLanes;  // of a chunk
 
 // Some positions of a block's values: `steps` steps from `values` on. ahead: as much of the next chunk's keys.
@@ -37,18 +37,18 @@ struct Pieces {
 };
 
 // The scores [kChunk from one query to the next] of some queries with `vectors` blocks of keys. ahead: their values.
-template <class Kind, int count, int vectors>
+template <class Kind, bool asks, int count, int vectors>
 void score(const typename Kind::Item* queries, int64_t head_dim, const typename Kind::Item* const* keys,
            const typename Kind::Item* const* ahead, float* scores) {
   Sums<count, vectors> sums;
   const auto from = [](const auto* blocks) { return [=](int v) { return blocks[v]; }; };
-  add_products<Kind, count <= kFew>(sums, queries, head_dim, from(keys), from(ahead), kLanes * Kind::kDepth,
+  add_products<Kind, asks>(sums, queries, head_dim, from(keys), from(ahead), kLanes * Kind::kDepth,
                                     head_dim / Kind::kDepth);
   sums.store(scores, kChunk);
 }
 
 // The sums [stride from one query to the next] of `vectors` columns of the values by the weights of some queries.
-template <class Kind, int count, int vectors>
+template <class Kind, bool asks, int count, int vectors>
 void gather(const typename Kind::Item* weights, const Pieces<Kind>& seen, int64_t padded, int64_t column, float* out,
             int64_t stride) {
   Sums<count, vectors> sums;
@@ -58,7 +58,7 @@ void gather(const typename Kind::Item* weights, const Pieces<Kind>& seen, int64_
     const auto from = [&](const auto* begin) {
       return [=](int v) { return begin + (column + v * kLanes) * Kind::kDepth; };
     };
-    add_products<Kind, count <= kFew>(sums, weights, kChunk, from(piece.values), from(piece.ahead),
+    add_products<Kind, asks>(sums, weights, kChunk, from(piece.values), from(piece.ahead),
                                       padded * Kind::kDepth, piece.steps);
     weights += piece.steps * Kind::kDepth;
   }
@@ -66,14 +66,14 @@ void gather(const typename Kind::Item* weights, const Pieces<Kind>& seen, int64_
 }
 
 // For each number of queries from 1 to kTogether.
-template <class Kind, int vectors>
+template <class Kind, bool asks, int vectors>
 constexpr auto kScore = []<size_t... i>(std::index_sequence<i...>) {
-  return std::array{&score<Kind, int(i) + 1, vectors>...};
+  return std::array{&score<Kind, asks, int(i) + 1, vectors>...};
 }(std::make_index_sequence<kTogether>());
 
-template <class Kind, int vectors>
+template <class Kind, bool asks, int vectors>
 constexpr auto kGather = []<size_t... i>(std::index_sequence<i...>) {
-  return std::array{&gather<Kind, int(i) + 1, vectors>...};
+  return std::array{&gather<Kind, asks, int(i) + 1, vectors>...};
 }(std::make_index_sequence<kTogether>());
 
 // Calls work(first, count) for equal parts of no more than kTogether.
@@ -165,8 +165,7 @@ class Attention {
     find(chunk, end);
     score_all();
     for (int64_t head = 0; head < task_.heads; ++head) {
-      for (int64_t i = 0; i < count_; ++i)
-        if (!scratch_.seen[size_t(i)].empty()) weigh(head * count_ + i, scratch_.seen[size_t(i)]);
+      weigh_all(head);
       gather_all(head);
     }
   }
@@ -184,6 +183,16 @@ class Attention {
     }
   }
 
+  // Of those who read something one after the other, the first asks for what is read next.
+  static const auto& score_of(int64_t vectors, bool asks) {
+    if (asks) return vectors == 1 ? kScore<Kind, true, 1> : kScore<Kind, true, kVectors>;
+    return vectors == 1 ? kScore<Kind, false, 1> : kScore<Kind, false, kVectors>;
+  }
+  static const auto& gather_of(int64_t vectors, bool asks) {
+    if (asks) return vectors == 1 ? kGather<Kind, true, 1> : kGather<Kind, true, kVectors>;
+    return vectors == 1 ? kGather<Kind, false, 1> : kGather<Kind, false, kVectors>;
+  }
+
   // All heads of some blocks, then of the next: in the order in which they lie in memory.
   void score_all() {
     for (int64_t block = 0, vectors; block < count_of_blocks_; block += vectors) {
@@ -197,33 +206,42 @@ class Attention {
         in_groups(0, count_, [&](int64_t first, int64_t count) {
           const Span &front = scratch_.seen[size_t(first)], &back = scratch_.seen[size_t(first + count - 1)];
           if (back.end <= block * kLanes || front.begin >= (block + vectors) * kLanes) return;
-          const auto& kernels = vectors == 1 ? kScore<Kind, 1> : kScore<Kind, kVectors>;
           const int64_t query = head * count_ + first;
-          kernels[size_t(count - 1)](queries_ + query * shape_.head_dim, shape_.head_dim, keys, values,
+          score_of(vectors, first == 0)[size_t(count - 1)](queries_ + query * shape_.head_dim, shape_.head_dim, keys, values,
                                      scratch_.scores.data() + query * kChunk + block * kLanes);
         });
       }
     }
   }
 
-  // The weights of the positions that a query sees, and zeros beside them in their blocks.
-  void weigh(int64_t query, const Span seen) {
-    const int64_t first = seen.begin / kLanes * kLanes, last = (seen.end + kLanes - 1) / kLanes * kLanes;
-    float* scores = scratch_.scores.data() + query * kChunk;
-    Item* weights = weights_ + query * kChunk;
-    mask(scores, first, seen);
-    mask(scores, last - kLanes, seen);
-    Lanes most = splat(-kInfinity);
-    for (int64_t i = first; i < last; i += kLanes) most = max(load(scores + i), most);
-    const float most_of_all = greatest(most);
-    Lanes total = splat(0);
-    for (int64_t i = first; i < last; i += kLanes) {
-      const Lanes weight = exp2(load(scores + i) - splat(most_of_all));
-      store(weights + i, weight);
-      total = total + weight;
+  // The weights of the positions that each query sees, and zeros beside them in their blocks. The greatest scores of
+  // all come first: what one query waits for is time for the next.
+  void weigh_all(int64_t head) {
+    each_seen(head, [&](int64_t query, const Span& blocks, auto count, const Span& seen) {
+      float* const scores = scratch_.scores.data() + query * kChunk;
+      mask(scores, blocks.begin * kLanes, seen);
+      mask(scores, (blocks.end - 1) * kLanes, seen);
+      of_chunk(query).greatest() = greatest_of(scores + blocks.begin * kLanes, count);
+    });
+    each_seen(head, [&](int64_t query, const Span& blocks, auto count, const Span&) {
+      const int64_t first = query * kChunk + blocks.begin * kLanes;
+      const Softmax to = of_chunk(query);
+      to.total() = weigh<Kind>(scratch_.scores.data() + first, count, to.greatest(), weights_ + first);
+    });
+  }
+
+  // Calls work(query, blocks, how many, positions) for each query that sees some of the chunk.
+  template <class Work>
+  void each_seen(int64_t head, Work&& work) {
+    for (int64_t i = 0; i < count_; ++i) {
+      const Span& seen = scratch_.seen[size_t(i)];
+      const Span blocks{seen.begin / kLanes, (seen.end + kLanes - 1) / kLanes};
+      if (seen.empty()) continue;
+      if (blocks.size() == kBlocks)
+        work(head * count_ + i, blocks, std::integral_constant<int64_t, kBlocks>(), seen);
+      else
+        work(head * count_ + i, blocks, blocks.size(), seen);
     }
-    of_chunk(query).greatest() = most_of_all;
-    of_chunk(query).total() = sum(total);
   }
 
   // Of the block that begins at a position.
@@ -240,10 +258,9 @@ class Attention {
       const Pieces<Kind> pieces = cut(seen[size_t(begin)], head);
       for (int64_t column = 0, vectors; column < padded_; column += vectors * kLanes) {
         vectors = column + kVectors * kLanes <= padded_ ? kVectors : 1;
-        const auto& kernels = vectors == 1 ? kGather<Kind, 1> : kGather<Kind, kVectors>;
         in_groups(begin, end, [&](int64_t first, int64_t count) {
           const int64_t query = head * count_ + first;
-          kernels[size_t(count - 1)](weights_ + query * kChunk, pieces, padded_, column, of_chunk(query).sums,
+          gather_of(vectors, first == begin)[size_t(count - 1)](weights_ + query * kChunk, pieces, padded_, column, of_chunk(query).sums,
                                      Softmax::size(padded_));
         });
       }

@@ -40,4 +40,14 @@ inline void store(Bfloat16* target, const Lanes& lanes) {
 #endif
 }
 
+inline void store(Bfloat16* target, const Lanes& first, const Lanes& second) {
+#if defined(__AVX512BF16__)
+  const __m512bh narrowed = _mm512_cvtne2ps_pbh((__m512)second.part[0], (__m512)first.part[0]);
+  std::memcpy(target, &narrowed, sizeof narrowed);
+#else
+  store(target, first);
+  store(target + kLanes, second);
+#endif
+}
+
 }  // namespace parley

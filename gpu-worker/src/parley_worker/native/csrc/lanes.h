@@ -59,6 +59,11 @@ inline Lanes load(const float* source) {
 
 inline void store(float* target, const Lanes& lanes) { std::memcpy(target, &lanes, sizeof lanes); }
 
+inline void store(float* target, const Lanes& first, const Lanes& second) {
+  store(target, first);
+  store(target + kLanes, second);
+}
+
 inline float first(const Lanes& lanes) { return lanes.part[0][0]; }
 
 inline Lanes operator+(Lanes a, const Lanes& b) {
@@ -99,9 +104,17 @@ inline Lanes fma(const Lanes& a, const Lanes& b, Lanes c) {
   return c;
 }
 
+inline FloatPart max(FloatPart a, FloatPart b) {
+#if defined(__AVX512F__)
+  return (FloatPart)_mm512_max_ps((__m512)a, (__m512)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
 // The greater of each two; of a NaN and a number, either.
 inline Lanes max(Lanes a, const Lanes& b) {
-  for (int i = 0; i < kParts; ++i) a.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
+  for (int i = 0; i < kParts; ++i) a.part[i] = max(a.part[i], b.part[i]);
   return a;
 }
 
@@ -192,26 +205,40 @@ inline FloatPart scale_part(FloatPart x, FloatPart n) {
 #endif
 }
 
-// The nearest whole number.
-inline FloatPart round_part(FloatPart x) {
-#if defined(__AVX512F__)
-  return (FloatPart)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+// What x is above the nearest whole number, or below it.
+inline FloatPart fraction_part(FloatPart x) {
+#if defined(__AVX512DQ__)
+  return (FloatPart)_mm512_reduce_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
 #else
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23
-  return x + kRound - kRound;
+  return x - (x + kRound - kRound);
 #endif
+}
+
+// 2^x for x <= 0, by the coefficients of a polynomial in x's fraction, the last first. NaN stays NaN.
+template <int count>
+inline FloatPart exp2_part(FloatPart x, const float (&coefficients)[count]) {
+#if !defined(__AVX512DQ__)
+  x = broadcast(-200.0f) > x ? broadcast(-200.0f) : x;  // infinities have no fraction there
+#endif
+  const FloatPart fraction = fraction_part(x);
+  FloatPart sum = broadcast(coefficients[0]);
+#pragma GCC unroll 8
+  for (int i = 1; i < count; ++i) sum = fma(sum, fraction, broadcast(coefficients[i]));
+  return scale_part(sum, x - fraction);
 }
 
 // 2^x for x <= 0, to about one unit in the last place; 0 from about -126 down. NaN stays NaN.
 inline Lanes exp2(Lanes x) {
-  for (auto& part : x.part) {
-    const FloatPart clamped = broadcast(-200.0f) > part ? broadcast(-200.0f) : part;
-    const FloatPart n = round_part(clamped), r = clamped - n;
-    FloatPart series = broadcast(1.3264727e-3f);  // the best of five terms within one half
-    for (const float term : {9.671513e-3f, 5.5507336e-2f, 2.4022242e-1f, 6.931470e-1f, 1.0f})
-      series = fma(series, r, broadcast(term));
-    part = scale_part(series, n);
-  }
+  constexpr float kBest[] = {1.3264727e-3f, 9.671513e-3f, 5.5507336e-2f, 2.4022242e-1f, 6.931470e-1f, 1.0f};
+  for (auto& part : x.part) part = exp2_part(part, kBest);
+  return x;
+}
+
+// The same within 1.02e-4 of itself, for what becomes bfloat16: that rounds away up to nineteen times as much.
+inline Lanes rough_exp2(Lanes x) {
+  constexpr float kBest[] = {5.50089244e-2f, 2.42210961e-1f, 6.93282928e-1f, 1.0f};
+  for (auto& part : x.part) part = exp2_part(part, kBest);
   return x;
 }
 

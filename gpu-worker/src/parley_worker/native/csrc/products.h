@@ -16,6 +16,7 @@ struct Singles {
   using Vector = Lanes;
   static constexpr int kDepth = 1;  // items that lie side by side and are multiplied in one step
 
+  static Lanes exp2(const Lanes& x) { return parley::exp2(x); }
   static Vector load(const Item* from) { return parley::load(from); }
   static Vector spread(const Item* from) { return splat(*from); }
   static Lanes add(const Lanes& sum, const Vector& a, const Vector& b) { return fma(a, b, sum); }
@@ -26,6 +27,7 @@ struct Pairs {
   using Item = Bfloat16;
   static constexpr int kDepth = 2;
 
+  static Lanes exp2(const Lanes& x) { return rough_exp2(x); }
 #if defined(__AVX512BF16__)
   using Vector = __m512bh;
 
