@@ -70,6 +70,22 @@ async def test_the_end_is_written_without_a_wait(live: FlakyLive) -> None:
     assert [delta.text for delta in await streamed(live, 2)] == ["first ", "2 3 4 "]
 
 
+async def test_what_comes_soon_after_a_write_is_joined(live: FlakyLive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parley_worker.writer.COALESCE_SECONDS", 600.0)
+    transcript = Transcript(1)
+    writer = StreamWriter(live, ID, transcript, lambda: True)
+    async with running(writer.run(), "writer") as task:
+        for token, text in enumerate(("first ", "second ", "third ")):
+            transcript.add(text, [token])
+            writer.wake()
+            await streamed(live, 1)
+            for _ in range(5):  # turns of the loop in which it could be written
+                await asyncio.sleep(0)
+        writer.close()
+        await asyncio.wait_for(task, 10)
+    assert [delta.text for delta in await streamed(live, 2)] == ["first ", "second third "]
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (1, 1)])
 async def test_a_store_that_is_away_for_a_while_leaves_no_gap(live: FlakyLive, before: int, after: int) -> None:
     live.before, live.after = before, after

@@ -1,9 +1,14 @@
-"""Who waits for a reply is given up after a time, each by itself, on one timer."""
+"""Who waits for a reply is given up after a time, each by itself, on one timer for all."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from parley_kit.errors import Unavailable
+from parley_live.redis.commands import Commands
+from parley_live.redis.connector import Connector
 from parley_live.redis.patience import Patience
 
 SHORT, LONG = 0.05, 60.0
@@ -58,3 +63,12 @@ async def test_who_gave_up_waiting_is_not_told() -> None:
     async with asyncio.timeout(LONG):
         await last
     assert left.cancelled()
+
+
+async def test_a_command_that_no_lane_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when all lanes wait for replies, or when nothing runs any more."""
+    monkeypatch.setattr("parley_live.redis.commands.PATIENCE_SECONDS", SHORT)
+    commands = Commands(Connector("redis://127.0.0.1:1/0"))
+    async with asyncio.timeout(LONG):
+        with pytest.raises(Unavailable, match="TimeoutError"):
+            await commands.execute("ping", "PING")
