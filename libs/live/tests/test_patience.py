@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -63,6 +64,16 @@ async def test_who_gave_up_waiting_is_not_told() -> None:
     async with asyncio.timeout(LONG):
         await last
     assert left.cancelled()
+
+
+async def test_what_was_answered_is_let_go_with_the_next_question() -> None:
+    patience, answered = Patience(LONG), reply()
+    gone = weakref.ref(answered)
+    patience.limit(answered)
+    answered.set_result("a long answer")
+    patience.limit(reply())
+    del answered
+    assert gone() is None
 
 
 async def test_a_command_that_no_lane_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

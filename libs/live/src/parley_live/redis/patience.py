@@ -19,6 +19,8 @@ class Patience:
         """From now on the time of `reply` runs, unless it is done before."""
         loop = reply.get_loop()
         give_up = loop.time() + self._seconds
+        while self._waiting and self._waiting[0][1].done():  # so that no long reply is kept until the timer's turn
+            self._waiting.popleft()
         self._waiting.append((give_up, reply))
         if self._timer is None:
             self._timer = loop.call_at(give_up, self._look)
