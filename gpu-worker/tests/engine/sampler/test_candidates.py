@@ -11,7 +11,7 @@ import torch
 from parley_worker.engine.runner import Sampler
 from parley_worker.engine.sampler import nucleus
 from parley_worker.scheduler.request import Sampling
-from parley_worker.testing.draws import FILTERS, PENALTIES, draw, draw_many, kept, tokens
+from parley_worker.testing.draws import FILTERS, PENALTIES, chi_square_fits, draw, draw_many, kept, tokens
 from parley_worker.testing.oracle import probabilities
 from parley_worker.testing.sampling import GREEDY, PLAIN
 
@@ -82,3 +82,30 @@ def test_a_temperature_without_end_leaves_all_scores_alike(sampler: Sampler) -> 
     logits = torch.tensor([3e38, 3e38, -3e38, 0.0, 1.0, -1.0])
     counts = draw_many(sampler, replace(PLAIN, temperature=1e300), 400, logits)
     assert set(np.flatnonzero(counts)) == {0, 1, 3, 4, 5}  # 6e38 below the best is infinitely far
+
+
+@pytest.mark.parametrize("tied", [2, 60, 700])
+@pytest.mark.parametrize(
+    "sampling", [replace(PLAIN, top_k=5), replace(PLAIN, top_k=31, min_p=0.01), replace(PLAIN, top_k=300, top_p=0.999)]
+)
+def test_ties_of_the_last_of_the_best_are_drawn_as_transformers_has_them(
+    sampler: Sampler, sampling: Sampling, tied: int
+) -> None:
+    """They may be more than a shortlist has places, and lie anywhere."""
+    logits = torch.linspace(-3.0, -8.0, 1500)
+    order = torch.randperm(1500, generator=torch.Generator().manual_seed(tied))
+    logits[order[:4]] = torch.tensor([5.0, 4.5, 4.0, 4.0])
+    logits[order[4 : 4 + tied]] = 1.0
+    expected = probabilities(sampling, logits[None].double())[0].numpy()
+    counts = draw_many(sampler, sampling, 2000, logits)
+    assert chi_square_fits(counts, expected)
+    if sampling.top_k - 4 <= tied:
+        assert (expected > 0).sum() == 4 + tied
+
+
+def test_ties_at_the_end_of_a_nucleus_stay_together(sampler: Sampler) -> None:
+    logits = torch.full((300,), -9.0)
+    logits[[3, 130, 250]] = 0.0
+    for top_k in (0, 20, 280):
+        counts = draw_many(sampler, replace(PLAIN, top_p=0.4, top_k=top_k), 600, logits)
+        assert set(np.flatnonzero(counts)) == {3, 130, 250}

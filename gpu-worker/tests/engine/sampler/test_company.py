@@ -17,7 +17,7 @@ from parley_worker.testing.sampling import GREEDY, PLAIN
 
 
 def many() -> tuple[list[Draw], torch.Tensor]:
-    """Draws of every kind in no order, over a vocabulary whose last block is short."""
+    """Draws of every kind in no order, over a vocabulary whose last block is short. Every fourth row has many ties."""
     settings = [
         *SETTINGS,
         GREEDY,
@@ -27,7 +27,9 @@ def many() -> tuple[list[Draw], torch.Tensor]:
         replace(GREEDY, logprobs=0),
     ]
     draws = [draw(replace(settings[i % len(settings)], seed=i // 3), i % 7) for i in range(90)]
-    return draws, torch.randn(90, 1500, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    logits = torch.randn(90, 1500, generator=torch.Generator().manual_seed(0)).round(decimals=1)
+    logits[::4] = logits[::4].clamp(max=1.0)
+    return draws, logits
 
 
 @pytest.mark.parametrize("threads", [1, 3])
