@@ -73,9 +73,11 @@ def test_it_copies_what_its_member_needs(image: Dockerfile) -> None:
     ]
 
 
-def test_the_worker_brings_its_kernels() -> None:
+@each_image
+def test_whoever_computes_brings_its_kernels(image: Dockerfile) -> None:
     """They are compiled where there is a compiler, and the image that runs has none."""
-    assert any("parley_worker.native.build" in text for text in IMAGES["parley-worker"].texts("RUN", 1))
+    built = any("parley_worker.native.build packaged" in text for text in image.texts("RUN", 1))
+    assert built is ("torch" in closure(image)[1])
 
 
 def test_a_member_that_was_not_copied_is_not_fetched_from_elsewhere(tmp_path: Path) -> None:
