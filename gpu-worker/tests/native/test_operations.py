@@ -70,6 +70,17 @@ def test_exponential_within_two_units_in_the_last_place(operations: Operations) 
     assert operations.exp(every_bit).isnan()
 
 
+@pytest.mark.parametrize(("rough", "bound"), [(False, 4 * 2**-24), (True, 1.02e-4)])
+def test_weights_of_scores(operations: Operations, rough: bool, bound: float) -> None:
+    scores = -torch.cat((torch.linspace(0, 125.9, 400_000), numbers(100_000).abs() * 1e-3))
+    exact = scores.double().exp2()
+    found = operations.exp2(scores, rough=rough).double()
+    assert ((found - exact).abs() / exact).max() < bound
+    ends = operations.exp2(torch.tensor([0.0, -1.0, -torch.inf, -150.0, -1e30, torch.nan]), rough=rough)
+    assert ends[:5].tolist() == [1.0, 0.5, 0.0, 0.0, 0.0]
+    assert ends[5].isnan()
+
+
 def test_bfloat16_rounds_to_nearest_even(operations: Operations) -> None:
     every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).float()
     bits = torch.randint(-(1 << 31), 1 << 31, (200_000,), generator=torch.Generator().manual_seed(3))

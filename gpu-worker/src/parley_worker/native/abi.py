@@ -77,6 +77,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_activate": (None, c_void_p, c_void_p, c_int64),
     "parley_attend": (c_int64, c_void_p, POINTER(AttentionTask)),
     "parley_exp": (None, c_void_p, c_int64),
+    "parley_exp2": (None, c_void_p, c_int64, c_int64),
     "parley_round": (None, c_void_p, c_int64),
 }
 

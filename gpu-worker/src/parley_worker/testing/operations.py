@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -40,6 +40,10 @@ class Operations:
     def exp(self, values: Tensor) -> Tensor:
         return self._in_lanes(self._functions.parley_exp, values)
 
+    def exp2(self, values: Tensor, *, rough: bool) -> Tensor:
+        """Of numbers that are not positive. rough: as the weights of bfloat16 values need it."""
+        return self._in_lanes(lambda data, count: self._functions.parley_exp2(data, count, rough), values)
+
     def bfloat16(self, values: Tensor) -> Tensor:
         """Rounded to bfloat16."""
         return self._in_lanes(self._functions.parley_round, values)
@@ -69,7 +73,7 @@ class Operations:
         return out
 
     @staticmethod
-    def _in_lanes(function: ctypes._NamedFuncPointer, values: Tensor) -> Tensor:
+    def _in_lanes(function: Callable[[int, int], None], values: Tensor) -> Tensor:
         padded = torch.cat((values, torch.zeros(-len(values) % 16)))
         function(padded.data_ptr(), len(padded))
         return padded[: len(values)]

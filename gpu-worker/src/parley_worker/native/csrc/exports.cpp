@@ -89,6 +89,11 @@ void parley_exp(float* values, int64_t count) {
   for (int64_t i = 0; i + kLanes <= count; i += kLanes) store(values + i, exp(load(values + i)));
 }
 
+void parley_exp2(float* values, int64_t count, int64_t rough) {
+  for (int64_t i = 0; i + kLanes <= count; i += kLanes)
+    store(values + i, rough ? rough_exp2(load(values + i)) : exp2(load(values + i)));
+}
+
 // Rounds to bfloat16.
 void parley_round(float* values, int64_t count) {
   Bfloat16 narrowed[kLanes];
