@@ -1,7 +1,6 @@
 // The softmax of a query over some of its positions, and two of them made one.
 #pragma once
 
-#include <cmath>
 #include <limits>
 
 #include "bfloat16.h"
@@ -42,7 +41,7 @@ struct Softmax {
   }
 };
 
-// Of `count` times sixteen scores, at least one. With a constant count this takes a third less time.
+// Of `count` times sixteen scores, at least one. `count` may be a constant, for which the loop is unrolled.
 template <class Count>
 inline float greatest_of(const float* scores, Count count) {
   Lanes most = load(scores);
