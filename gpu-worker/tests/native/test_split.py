@@ -7,17 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from parley_worker.native.executor import NativeExecutor
 from parley_worker.native.library import Library
+from parley_worker.scheduler.batch import Batch
 from parley_worker.testing.checkpoints import write_checkpoint
 from parley_worker.testing.native import open_executor, poison
 from parley_worker.testing.segments import Blocks, make_batch, make_tokens
 
-BLOCKS = 140
+BLOCKS = 300
 # Around the borders of chunks, and of so many that threads get several each.
 LENGTHS = (1, 127, 128, 129, 130, 255, 256, 257, 258, 400, 700, 1030)
+LONG = 4200  # so long that rows are cut although there are heads for all threads
 SHAPES: dict[str, dict[str, Any]] = {
     "heads": {"num_attention_heads": 6, "num_key_value_heads": 3, "head_dim": 16},
     "one head": {"num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 20},
@@ -35,28 +36,29 @@ SHAPES: dict[str, dict[str, Any]] = {
 @pytest.fixture(params=SHAPES)
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write_checkpoint(
-        tmp_path / "model", architecture="qwen3", max_position_embeddings=1200, **SHAPES[request.param]
+        tmp_path / "model", architecture="qwen3", max_position_embeddings=LONG, **SHAPES[request.param]
     )
 
 
-def decode(executor: NativeExecutor, lengths: tuple[int, ...]) -> Tensor:
-    """The scores of one row of each text, all in one step, behind prompts of these lengths less one."""
+def prefill(executor: NativeExecutor, lengths: tuple[int, ...]) -> Batch:
+    """What is left then: a step with the last row of each text of these lengths."""
     blocks = Blocks(BLOCKS)
     poison(executor)
     texts = [blocks.text(make_tokens(length, length)) for length in lengths]
     for text in texts:
         if len(text.tokens) > 1:
             executor.execute(make_batch([text.part(0, len(text.tokens) - 1, ())]))
-    return executor.execute(make_batch([text.part(len(text.tokens) - 1) for text in texts])).clone()
+    return make_batch([text.part(len(text.tokens) - 1) for text in texts])
 
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_cuts_change_no_bit(folder: Path, library: Library, int8: bool) -> None:
     """Of one row, and of a short one beside a long one."""
     executor = open_executor(folder, BLOCKS, int8=int8, library=library)
-    batches = [(length,) for length in LENGTHS] + [(1030, 1), (40, 700), (300, 500, 257)]
-    expected = [decode(executor, lengths) for lengths in batches]
-    for threads in (2, 3, 8):
-        executor.set_threads(threads)
-        for lengths, scores in zip(batches, expected, strict=True):
-            assert torch.equal(decode(executor, lengths), scores), lengths
+    for lengths in [*((length,) for length in LENGTHS), (LONG,), (1030, 1), (40, 700), (300, 500, 257)]:
+        executor.set_threads(1)
+        step = prefill(executor, lengths)
+        expected = executor.execute(step).clone()
+        for threads in (2, 3, 8):
+            executor.set_threads(threads)
+            assert torch.equal(executor.execute(step), expected), (lengths, threads)

@@ -1,8 +1,17 @@
 #include "tiles.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace parley {
+
+namespace {
+
+// Whoever joins parts waits for what lies in the caches of others. With heads for all threads that is worth it only in
+// rows so long: on two threads with three heads, 2,000 positions lost 1 % of a step by it and 7,000 gained 2 %.
+constexpr int64_t kLong = 4096;
+
+}  // namespace
 
 Tiles Tiling::of_all() const {
   const int64_t most = rows_of_tile(group);
@@ -68,11 +77,11 @@ void Tiling::cut_row(Tiles& to, const Tile& row, int64_t before, int64_t total) 
 
 Tiling::Cut Tiling::nearest_cut(const Span& seen, int64_t cost) const {
   const int64_t head = cost / seen.size(), position = seen.begin + cost % seen.size();
-  const int64_t border = (position + kChunk / 2) / kChunk * kChunk;
-  const int64_t first = seen.begin / kChunk;
-  if (position - seen.begin <= std::abs(position - border)) return {head, first};
-  if (seen.end - position <= std::abs(position - border)) return {head + 1, first};
-  return {head, border / kChunk};
+  const int64_t border = (position + kChunk / 2) / kChunk * kChunk, off = std::abs(position - border);
+  const int64_t back = position - seen.begin, ahead = seen.end - position;
+  const bool within_head = batch.segments * kv_heads < threads || seen.size() >= kLong;
+  if (within_head && off < std::min(back, ahead)) return {head, border / kChunk};
+  return {head + (ahead < back), seen.begin / kChunk};
 }
 
 void Tiling::add(Tiles& to, const Tile& row, Cut from, const Cut& until) const {
