@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "shares.h"
+
 namespace parley {
 
 namespace {
@@ -16,9 +18,13 @@ constexpr int64_t kLong = 4096;
 Tiles Tiling::of_all() const {
   const int64_t most = rows_of_tile(group);
   std::vector<Tile> all;
-  for (int64_t segment = 0; segment < batch.segments; ++segment)
-    for (int64_t row = batch.starts[segment], end = batch.starts[segment + 1]; row < end; row += most)
-      all.push_back({segment, row, std::min(most, end - row), 0, kv_heads, row});
+  for (int64_t segment = 0; segment < batch.segments; ++segment) {
+    const int64_t begin = batch.starts[segment], rows = batch.starts[segment + 1] - begin;
+    for (int64_t part = 0, parts = (rows + most - 1) / most; part < parts; ++part) {
+      const auto [first, last] = share(rows, int(part), int(parts));
+      all.push_back({segment, begin + first, last - first, 0, kv_heads, begin + first});
+    }
+  }
   return divide(all);
 }
 
