@@ -331,6 +331,18 @@ async def test_an_end_is_kept_and_made_good_later(open_world: Any, tmp_path: Pat
         assert (await world.stored(generation.id)).answer_stored
 
 
+async def test_while_the_search_index_is_away_questions_are_answered_and_read(open_world: Any, tmp_path: Path) -> None:
+    async with open_world(tmp_path, wrap=lambda port: Flaky(port, {"index"})) as world:
+        generation = await world.sent()
+        assert world.bus.published(events.InferenceRequested)
+        attempt = await claim(world, generation)
+        assert await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
+        assert await ends(world, generation) == 1
+        assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
+        owed = (await world.stored(generation.id)).outbox
+        assert [debt.message.content for debt in owed] == ["Hello", "Hi."]
+
+
 async def test_while_the_chat_log_is_away_a_finished_generation_is_not_shown(open_world: Any, tmp_path: Path) -> None:
     away: set[str] = set()
     async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:

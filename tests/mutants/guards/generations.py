@@ -121,8 +121,8 @@ MUTANTS = (
         "R1",
         "finished means stored: the answer is in the chat log before the stream ends",
         f"{CONVERSATION}/relay.py",
-        "await both(self._prompts(generation, conversation), self.store(generation))",
-        "await self._prompts(generation, conversation), None",
+        "            await self.store(generation)\n            await self._pay_all",
+        "            await self._pay_all",
         (f"{CONVERSATION_TESTS}/test_generations.py",),
     ),
     Mutant(

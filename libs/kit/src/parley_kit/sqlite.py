@@ -25,7 +25,7 @@ Query = Callable[[sqlite3.Connection], T]
 _Job = tuple[Query[Any], "Future[Any]"]
 
 BUSY_SECONDS = 5.0
-LOOK_BUSY_SECONDS = 0.1
+LOOK_BUSY_MILLISECONDS = 100
 READERS = 4
 MOST_IN_A_COMMIT = 256
 
@@ -40,7 +40,8 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._here = self._connect(LOOK_BUSY_SECONDS)
+        self._here = self._connect()
+        self._here.execute(f"PRAGMA busy_timeout = {LOOK_BUSY_MILLISECONDS}")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix=f"{path.stem}-read")
         arguments = (connect(path), self._jobs)
         self._writer = threading.Thread(target=_write_all, args=arguments, name=f"{path.stem}-write", daemon=True)
@@ -83,12 +84,12 @@ class Database:
 
     def _read(self, query: Query[T]) -> T:
         if not hasattr(self._local, "connection"):
-            self._local.connection = self._connect(BUSY_SECONDS)
+            self._local.connection = self._connect()
         return query(self._local.connection)
 
-    def _connect(self, busy_seconds: float) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         """A connection for reading, closed at the end."""
-        connection = connect(self._path, busy_seconds)
+        connection = connect(self._path)
         connection.execute("PRAGMA query_only = ON")
         self._opened.append(connection)
         return connection
@@ -111,9 +112,9 @@ def _is_the_files(error: sqlite3.DatabaseError) -> bool:
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
-def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode, set up as this module promises. Rows are sqlite3.Row."""
-    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}")

@@ -57,7 +57,7 @@ class TokenVerifier:
     """Verifies locally, with the keys as `JwksCache` keeps them: while auth is away, known keys go on to count.
 
     `is_revoked` is asked for the token's session id. What cannot change, the signature under the same keys, is verified
-    once and kept; the times and the revocation are looked at every time. Only good tokens are kept: they are small.
+    once and kept; the times and the revocation are looked at every time. Only what auth signed is kept: it is small.
     """
 
     def __init__(self, fetch_jwks: FetchJwks, is_revoked: IsRevoked, clock: Clock) -> None:

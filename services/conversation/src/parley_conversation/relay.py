@@ -7,7 +7,7 @@ finds it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from parley_conversation.branch import ancestry
@@ -29,6 +29,9 @@ from parley_live import TokenStreams
 
 CONTEXT_PAGE = 64
 
+Prompts = Sequence[Prompt] | None
+Begun = Mapping[str, asyncio.Task[Prompts]]
+
 
 class Relay:
     def __init__(self, stores: Stores, facts: Facts, streams: TokenStreams, catalogue: Catalogue) -> None:
@@ -43,14 +46,41 @@ class Relay:
         What is paid is settled in one write; what cannot be is left. Then raises Unavailable.
         """
         conversation = await self._stores.conversations.get(generation.conversation_id)
-        prompts: Sequence[Prompt] | None = None
-        if conversation is not None:
-            prompts, _ = await both(self._prompts(generation, conversation), self.store(generation))
+        if conversation is None:
+            return await self._pay_all(generation, {})
+        works = {debt.id: self._begin(generation, conversation, debt) for debt in generation.outbox}
+        begun = {debt_id: asyncio.create_task(work) for debt_id, work in works.items()}
+        try:
+            await self.store(generation)
+            await self._pay_all(generation, begun)
+        finally:
+            for task in begun.values():
+                task.cancel()
+            await asyncio.gather(*begun.values(), return_exceptions=True)
+
+    async def store(self, generation: Generation) -> Generation:
+        """Make its messages readable and say so in what comes back; the rest stays owed. Raises Unavailable.
+
+        What a reader is shown never waits for the bus, the streams or the search index.
+        """
+        stored = generation.answer_stored
+        for debt in generation.outbox:
+            if isinstance(debt, AppendMessage):
+                await self._stores.chat_log.append(debt.message)
+                stored = stored or _is_answer(generation, debt)
+        return replace(generation, answer_stored=stored)
+
+    async def store_all(self, conversation_id: str) -> None:
+        """Make every message that this conversation has acknowledged readable."""
+        for generation in await self._stores.generations.unsettled(conversation_id):
+            await self.store(generation)
+
+    async def _pay_all(self, generation: Generation, begun: Begun) -> None:
         paid: list[Debt] = []
 
         async def pay_in_turn(debts: Iterable[Debt]) -> None:
             for debt in debts:
-                await self._pay(generation, conversation, prompts, debt)
+                await self._pay(generation, debt, begun.get(debt.id))
                 paid.append(debt)
 
         works = map(pay_in_turn, _turns(generation.outbox))
@@ -62,43 +92,25 @@ class Relay:
         if failures:
             raise failures[0]
 
-    async def store(self, generation: Generation) -> Generation:
-        """Make its messages readable and found, and say so in what comes back; the rest stays owed. Raises Unavailable.
-
-        What a reader is shown never waits for the bus or the streams.
-        """
-        stored = generation.answer_stored
-        for debt in generation.outbox:
-            if isinstance(debt, AppendMessage):
-                message = debt.message
-                await both(self._stores.chat_log.append(message), self._stores.conversations.index(message))
-                stored = stored or _is_answer(generation, debt)
-        return replace(generation, answer_stored=stored)
-
-    async def store_all(self, conversation_id: str) -> None:
-        """Make every message that this conversation has acknowledged readable."""
-        for generation in await self._stores.generations.unsettled(conversation_id):
-            await self.store(generation)
-
-    async def _pay(
-        self, generation: Generation, conversation: Conversation | None, prompts: Sequence[Prompt] | None, debt: Debt
-    ) -> None:
+    async def _pay(self, generation: Generation, debt: Debt, begun: asyncio.Task[Prompts] | None) -> None:
         """Of a conversation that was deleted nobody wants anything, but readers of a stream are let go."""
         match debt:
             case EndStream():
                 await self._streams.end(generation.id)
-            case AppendMessage(message=message) if conversation is not None:
-                await self._facts.message_appended(message, generation.owner_id)
-            case RequestInference() if prompts is not None:
+            case AppendMessage(message=message) if begun is not None:
+                await both(begun, self._facts.message_appended(message, generation.owner_id))
+            case RequestInference() if begun is not None and (prompts := await begun) is not None:
                 await self._facts.inference_requested(generation, prompts, _key(generation, debt))
 
-    async def _prompts(self, generation: Generation, conversation: Conversation) -> Sequence[Prompt] | None:
-        """What a worker is shown; None when none is to be asked."""
-        asks = any(isinstance(debt, RequestInference) for debt in generation.outbox)
-        if not asks or generation.state is not State.QUEUED:
-            return None
-        window = room(await self._catalogue.context_length(generation.model))
-        return await assemble(conversation.system_prompt, self._branch(generation), window)
+    async def _begin(self, generation: Generation, conversation: Conversation, debt: Debt) -> Prompts:
+        """What need not wait until the messages are in the log: to index them, and to read what a worker is shown."""
+        match debt:
+            case AppendMessage(message=message):
+                await self._stores.conversations.index(message)
+            case RequestInference() if generation.state is State.QUEUED:
+                window = room(await self._catalogue.context_length(generation.model))
+                return await assemble(conversation.system_prompt, self._branch(generation), window)
+        return None
 
     async def _branch(self, generation: Generation) -> AsyncIterator[Message]:
         """The question and what it follows, newest first.

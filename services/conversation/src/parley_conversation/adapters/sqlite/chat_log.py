@@ -67,7 +67,7 @@ class SqliteChatLog:
         self, conversation_id: str, parent_seqs: Sequence[int | None]
     ) -> Mapping[int | None, Sequence[str]]:
         arguments = (_json(parent_seqs), conversation_id)
-        rows = self._database.look(lambda db: db.execute(_SIBLINGS, arguments).fetchall())
+        rows = await self._database.read(lambda db: db.execute(_SIBLINGS, arguments).fetchall())
         found: dict[int | None, list[str]] = {parent: [] for parent in parent_seqs}
         for row in rows:
             found[row["parent_seq"]].append(row["id"])

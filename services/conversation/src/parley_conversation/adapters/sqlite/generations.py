@@ -48,8 +48,7 @@ WHERE conversation_id = ? AND (state IN ('queued', 'running') OR outbox <> '[]')
 """
 _DELETE_SOME = "DELETE FROM generations WHERE id IN (SELECT id FROM generations WHERE conversation_id = ? LIMIT ?)"
 
-
-Arguments = tuple[object, ...] | dict[str, object]
+_Arguments = tuple[object, ...] | dict[str, object]
 
 
 class SqliteGenerations(Changes):
@@ -114,17 +113,17 @@ class SqliteGenerations(Changes):
     async def delete_of(self, conversation_id: str) -> None:
         await delete_in_turns(self._database, lambda db: db.execute(_DELETE_SOME, (conversation_id, ROWS)).rowcount)
 
-    async def _find(self, query: str, arguments: Arguments) -> Sequence[Generation]:
+    async def _find(self, query: str, arguments: _Arguments) -> Sequence[Generation]:
         return await self._database.read(lambda db: _all(db, query, arguments))
 
-    def _look(self, query: str, arguments: Arguments) -> Sequence[Generation]:
+    def _look(self, query: str, arguments: _Arguments) -> Sequence[Generation]:
         return self._database.look(lambda db: _all(db, query, arguments))
 
     async def _change(self, generation_id: str, rule: Rule, now: datetime | None = None) -> Generation | None:
         return await self._database.write(lambda db: _apply(db, generation_id, rule, now))
 
 
-def _all(db: sqlite3.Connection, query: str, arguments: Arguments) -> list[Generation]:
+def _all(db: sqlite3.Connection, query: str, arguments: _Arguments) -> list[Generation]:
     return [to_generation(row) for row in db.execute(query, arguments)]
 
 
