@@ -16,7 +16,7 @@ def draw(logits: Tensor, maxima: Tensor, group: Group) -> Tensor:
     As with transformers, what scores as the last of the top_k is among them, however many tokens these are.
     """
     scores, ids = best(logits, maxima, group.rows, group.kind.width)
-    ties = _ties(group.scores(logits), scores, ids, group)
+    ties = _ties(logits, scores, ids, group)
     weights = kept(scores, group, ties)
     ends = weights.cumsum(dim=-1)
     tie = _last(weights, group)
@@ -57,4 +57,4 @@ def _ties(logits: Tensor, scores: Tensor, ids: Tensor, group: Group) -> Ties | N
     last = _last(scores, group)
     if logits.is_cpu and not (scores[:, -1:] == last).any():
         return None
-    return Ties.of(logits, ids, last)
+    return Ties.of(group.scores(logits), ids, last)

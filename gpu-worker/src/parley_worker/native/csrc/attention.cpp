@@ -43,7 +43,7 @@ void score(const typename Kind::Item* queries, int64_t head_dim, const typename 
   Sums<count, vectors> sums;
   const auto from = [](const auto* blocks) { return [=](int v) { return blocks[v]; }; };
   add_products<Kind, asks>(sums, queries, head_dim, from(keys), from(ahead), kLanes * Kind::kDepth,
-                                    head_dim / Kind::kDepth);
+                           head_dim / Kind::kDepth);
   sums.store(scores, kChunk);
 }
 
@@ -59,7 +59,7 @@ void gather(const typename Kind::Item* weights, const Pieces<Kind>& seen, int64_
       return [=](int v) { return begin + (column + v * kLanes) * Kind::kDepth; };
     };
     add_products<Kind, asks>(sums, weights, kChunk, from(piece.values), from(piece.ahead),
-                                      padded * Kind::kDepth, piece.steps);
+                             padded * Kind::kDepth, piece.steps);
     weights += piece.steps * Kind::kDepth;
   }
   sums.store(out + column, stride);
@@ -207,8 +207,9 @@ class Attention {
           const Span &front = scratch_.seen[size_t(first)], &back = scratch_.seen[size_t(first + count - 1)];
           if (back.end <= block * kLanes || front.begin >= (block + vectors) * kLanes) return;
           const int64_t query = head * count_ + first;
-          score_of(vectors, first == 0)[size_t(count - 1)](queries_ + query * shape_.head_dim, shape_.head_dim, keys, values,
-                                     scratch_.scores.data() + query * kChunk + block * kLanes);
+          const auto kernel = score_of(vectors, first == 0)[size_t(count - 1)];
+          kernel(queries_ + query * shape_.head_dim, shape_.head_dim, keys, values,
+                 scratch_.scores.data() + query * kChunk + block * kLanes);
         });
       }
     }
@@ -260,8 +261,8 @@ class Attention {
         vectors = column + kVectors * kLanes <= padded_ ? kVectors : 1;
         in_groups(begin, end, [&](int64_t first, int64_t count) {
           const int64_t query = head * count_ + first;
-          gather_of(vectors, first == begin)[size_t(count - 1)](weights_ + query * kChunk, pieces, padded_, column, of_chunk(query).sums,
-                                     Softmax::size(padded_));
+          const auto kernel = gather_of(vectors, first == begin)[size_t(count - 1)];
+          kernel(weights_ + query * kChunk, pieces, padded_, column, of_chunk(query).sums, Softmax::size(padded_));
         });
       }
     }

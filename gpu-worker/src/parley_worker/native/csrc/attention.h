@@ -50,8 +50,8 @@ inline Span chunks_of(const Span& positions) {
   return {positions.begin / kChunk, (positions.end + kChunk - 1) / kChunk};
 }
 
-// What a thread needs to attend; made once for a cache and the greatest number of queries of a task. Scores, and then
-// the weights, are of one head and chunk: [queries, kChunk]; `chunk` and `all` are softmaxes.
+// What a thread needs to attend; made once for a cache and the greatest number of queries of a task. Scores and
+// weights are of one chunk: [queries, kChunk]; `chunk` and `all` are softmaxes.
 struct AttentionScratch {
   AttentionScratch(const CacheShape& shape, int64_t queries);
 
@@ -64,9 +64,9 @@ struct AttentionScratch {
 // into its result: they may hold anything. Allocates nothing.
 void attend(const Cache& cache, const AttentionTask& task, AttentionScratch& scratch) noexcept;
 
-// The same bits for one row and head from parts, each some of its chunks, computed in any order by any threads, and then
-// joined. softmaxes: floats_of_chunk() for each chunk that the row attends to. The part that begins the row, up to the
-// chunk `joined`, adds its chunks up; those of the others wait there until they are added, in order.
+// The same bits for one row and head from parts, each some of its chunks, computed in any order by any threads, and
+// then joined. softmaxes: floats_of_chunk() for each chunk that the row attends to. The part that begins the row, up to
+// the chunk `joined`, adds its chunks up; those of the others wait there until they are added, in order.
 int64_t floats_of_chunk(const CacheShape& shape, int64_t group);
 void attend_part(const Cache& cache, const AttentionTask& task, const Span& chunks, float* softmaxes,
                  AttentionScratch& scratch) noexcept;

@@ -31,7 +31,8 @@ template <class Kind>
 void Cache::put_items(int64_t layer, int64_t block, int64_t head, int64_t slot, const float* key, const float* value) {
   constexpr int64_t depth = Kind::kDepth;
   auto* to_key = keys<typename Kind::Item>(layer, block, head) + slot * depth;
-  auto* to_value = values<typename Kind::Item>(layer, block, head) + slot / depth * depth * shape_.padded() + slot % depth;
+  auto* to_value = values<typename Kind::Item>(layer, block, head);
+  to_value += slot / depth * depth * shape_.padded() + slot % depth;
   for (int64_t d = 0; d < shape_.head_dim; ++d) {
     parley::put(to_key + d / depth * depth * kLanes + d % depth, key[d]);
     parley::put(to_value + d * depth, value[d]);

@@ -221,10 +221,9 @@ void Decoder::place(const Batch& batch, int64_t index, int64_t row, int64_t head
   for (int64_t i = 0; i < group; ++i) turn(queries + i * size, layer.query_norm);
   for (int64_t i = 0; i < group * size; ++i) queries[i] *= scale;
   turn(key, layer.key_norm);
-  const auto* after = std::upper_bound(batch.starts, batch.starts + batch.segments + 1, int32_t(row));
-  const int64_t segment = after - batch.starts - 1, position = batch.positions[row];
+  const int64_t segment = segment_of(batch, row), position = batch.positions[row];
   cache_.put(index, batch.blocks[segment * batch.block_stride + position / kLanes], head, position % kLanes, key,
-       value);
+             value);
 }
 
 // Tiles are claimed one by one: which thread computes them changes nothing.

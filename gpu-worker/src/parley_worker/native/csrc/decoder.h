@@ -16,7 +16,7 @@
 
 namespace parley {
 
-// The structures up to the decoder itself are laid out as parley_worker/native/library.py repeats them.
+// The structures up to the decoder itself are laid out as parley_worker/native/abi.py repeats them.
 
 struct DecoderShape {
   int64_t vocab_size, hidden_size, intermediate_size, layers, heads, kv_heads, head_dim;

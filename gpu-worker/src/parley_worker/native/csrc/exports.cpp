@@ -1,4 +1,4 @@
-// What Python calls. See parley_worker/native/library.py, which declares the same.
+// What Python calls. See parley_worker/native/library.py and abi.py, which declare the same.
 #include <cstring>
 #include <new>
 #include <stdexcept>

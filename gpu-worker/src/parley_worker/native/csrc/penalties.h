@@ -12,7 +12,8 @@ struct Penalties {
   int64_t places;
 };
 
-// Changes a row of scores as engine/sampler/penalties.py does, to the bit. Finite scores stay finite, others as they are.
+// Changes a row of scores as engine/sampler/penalties.py does, to the bit but for the sign of a zero. Finite scores
+// stay finite, others as they are.
 void penalize(float* scores, const Penalties& penalties) noexcept;
 
 }  // namespace parley

@@ -25,9 +25,9 @@ void pause() {
 #endif
 }
 
-// Who changes a value and then notifies does so with sequential consistency: libstdc++ asks next whether anybody sleeps,
-// and after a plain store the processor may ask before others see the value. One just falling asleep was never woken.
-// On a busy machine the thread that is waited for may be next on this very core: whoever spins yields.
+// Who changes a value and then notifies does so with sequential consistency: libstdc++ asks next whether anybody
+// sleeps, and after a plain store the processor may ask before others see the value. One just falling asleep was never
+// woken. On a busy machine the thread that is waited for may be next on this very core: whoever spins yields.
 void await_change(const std::atomic<uint32_t>& value, uint32_t old) {
     const auto until = Clock::now() + kSpinning;
     do {

@@ -30,8 +30,8 @@ inline Symmetric symmetric(uint32_t largest_bits) {
     return {largest / 127.0f, 127.0f / largest};
 }
 
-// To the nearest whole number, to even from the middle: added to 1.5 * 2^23 a number keeps no fraction, and its bits count
-// on from there. Becomes vectors, unlike lrint; a NaN gives some code.
+// To the nearest whole number, to even from the middle: added to 1.5 * 2^23 a number keeps no fraction, and its bits
+// count on from there. Becomes vectors, unlike lrint; a NaN gives some code.
 inline int32_t to_code(float number, const Symmetric& by) {
     const float sum = number * by.inverse + 0x1.8p23f;
     uint32_t bits;

@@ -27,11 +27,6 @@ int64_t bin_of(float weight) {
   return bits >> kBinShift;
 }
 
-Lanes greater(Lanes a, const Lanes& b) {
-  for (int i = 0; i < kParts; ++i) a.part[i] = a.part[i] > b.part[i] ? a.part[i] : b.part[i];
-  return a;
-}
-
 // What is at least `least`, and 0 elsewhere.
 Lanes cut(Lanes a, float least) {
   for (auto& part : a.part) part = part >= least ? part : FloatPart{};
@@ -78,7 +73,7 @@ bool Sampler::survey(const float* scores) {
     for (int64_t i = kLanes; i < kBlock; i += kLanes) {
       const Lanes next = load(from + i);
       finite = finite + (next - next);
-      top = greater(top, next);
+      top = max(top, next);
     }
     maxima_.data()[block] = greatest(top);
     best_ = std::max(best_, maxima_.data()[block]);

@@ -19,9 +19,9 @@ struct Draw {
   Penalties penalties;
 };
 
-// The order is transformers': penalties, temperature, the best top_k, of these the nucleus of top_p, of these what weighs min_p of
-// the best. A token is in the nucleus if the better ones weigh less than top_p of all. Ties stay or go together. What
-// is drawn depends on the row alone.
+// The order is transformers': penalties, temperature, the best top_k, of these the nucleus of top_p, of these what
+// weighs min_p of the best. A token is in the nucleus if the better ones weigh less than top_p of all. Ties stay or go
+// together. What is drawn depends on the row alone.
 class Sampler {
  public:
   // Throws std::bad_alloc.

@@ -16,7 +16,8 @@ constexpr int64_t kShared = 4;
 enum Outcome : int64_t { kDrawn = 0, kNoMemory = 1, kNoToken = 2 };
 
 bool is_within(const Penalties& penalties, int64_t vocab) {
-  return std::all_of(penalties.ids, penalties.ids + penalties.places, [&](int64_t id) { return id >= 0 && id < vocab; });
+  const auto is_token = [&](int64_t id) { return id >= 0 && id < vocab; };
+  return std::all_of(penalties.ids, penalties.ids + penalties.places, is_token);
 }
 
 }  // namespace

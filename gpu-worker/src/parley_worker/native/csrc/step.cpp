@@ -17,11 +17,13 @@ Batch Step::read(const int64_t* numbers, const Tables& tables) {
   starts_.assign(starts, starts + segments + 1);
   blocks_.resize(size_t(segments * width));
   for (int64_t segment = 0; segment < segments; ++segment) {
-    if (chosen[segment] < 0 || chosen[segment] >= tables.tables) throw std::invalid_argument("a table that is not there");
-    std::copy_n(tables.blocks + chosen[segment] * tables.stride, width, blocks_.data() + segment * width);
+    const int64_t table = chosen[segment];
+    if (table < 0 || table >= tables.tables) throw std::invalid_argument("a table that is not there");
+    std::copy_n(tables.blocks + table * tables.stride, width, blocks_.data() + segment * width);
   }
-  return {rows,   segments,       draws,          width, tables.angles, tokens, positions, starts_.data(),
-          blocks_.data(), drawn, angle_of, tables.cos,     tables.sin};
+  return {rows,      segments,       draws,          width, tables.angles, tokens,
+          positions, starts_.data(), blocks_.data(), drawn, angle_of,      tables.cos,
+          tables.sin};
 }
 
 }  // namespace parley

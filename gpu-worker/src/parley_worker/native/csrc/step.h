@@ -16,8 +16,8 @@ struct Tables {
 };
 
 // Reads the numbers
-//   rows, segments, draws, turns | tokens [rows] | positions [rows] | angle_of [rows], if turns is 1; else the positions
-//   are meant | drawn [draws] | starts [segments + 1] | tables [segments]: the table of each segment's blocks
+//   rows, segments, draws, turns | tokens [rows] | positions [rows] | angle_of [rows], if turns is 1; else the
+//   positions are meant | drawn [draws] | starts [segments + 1] | tables [segments]: the table of each segment's blocks
 // as a batch. Its segments' blocks are copied from their tables, as far as the furthest position needs them.
 class Step {
  public:

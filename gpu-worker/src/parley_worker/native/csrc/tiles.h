@@ -32,8 +32,8 @@ struct Tiles {
 
 // The tiles of layers with the same reach. group: query heads that share a head of keys and values.
 //
-// Rows that are alone in their tile are cut where each thread has its part of all: between heads, or where that is worth
-// it within a head, between chunks. So one long row is the work of all threads, and of many rows few are cut.
+// Rows that are alone in their tile are cut where each thread has its part of all: between heads, or where that is
+// worth it within a head, between chunks. So one long row is the work of all threads, and of many rows few are cut.
 struct Tiling {
   const Batch& batch;
   int64_t group, kv_heads, threads, reach;
