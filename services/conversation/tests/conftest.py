@@ -22,6 +22,7 @@ from parley_conversation.ports import Stores
 from parley_conversation.settings import ConversationSettings
 from parley_kit.clock import ManualClock
 from parley_kit.ids import new_id
+from parley_live import End
 from parley_live.memory import MemoryLive
 
 MODEL = "tiny"
@@ -74,6 +75,17 @@ class World:
         generation = await self.stores.generations.get(generation_id)
         assert generation is not None
         return generation
+
+    async def claim(self, generation: Generation, worker: str = WORKER) -> int:
+        """The attempt that a worker may make now."""
+        lease = await self.service.leases.claim(generation.id, worker)
+        assert lease is not None
+        return lease.attempt
+
+    async def ends(self, generation: Generation) -> int:
+        """How many ends its stream has."""
+        entries = await self.live.read(generation.id, None, 0)
+        return sum(isinstance(entry.value, End) for entry in entries)
 
     async def contents(self, conversation_id: str, **page: Any) -> Sequence[str]:
         arguments = {"last": 200, "before": None, "leaf_id": None, **page}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,18 +12,12 @@ from parley_conversation.domain.generation import Failure, FinishReason, Generat
 from parley_conversation.domain.outcome import Ending, failed
 from parley_kit.errors import Unavailable
 from parley_kit.ids import new_id
-from parley_live import Delta, End, Fenced
+from parley_live import Delta, Fenced
 from parley_proto.events.v1 import events_pb2 as events
 
 
 def completed(attempt: int, text: str) -> Ending:
     return Ending(State.COMPLETED, text, attempt, FinishReason.STOP)
-
-
-async def claim(world: Any, generation: Generation, worker: str = "worker-1") -> int:
-    lease = await world.service.leases.claim(generation.id, worker)
-    assert lease is not None
-    return int(lease.attempt)
 
 
 async def stream(world: Any, generation: Generation, attempt: int, text: str) -> None:
@@ -35,20 +28,15 @@ async def stream(world: Any, generation: Generation, attempt: int, text: str) ->
     await world.live.append(generation.id, [Delta(attempt, began, offset, text)])
 
 
-async def ends(world: Any, generation: Generation) -> int:
-    entries = await world.live.read(generation.id, None, 0)
-    return sum(isinstance(entry.value, End) for entry in entries)
-
-
 async def test_one_of_many_claims_wins(world: Any) -> None:
     generation = await world.sent()
-    assert await claim(world, generation) == 1
+    assert await world.claim(generation) == 1
     assert await world.service.leases.claim(generation.id, "worker-2") is None
 
 
 async def test_a_heartbeat_keeps_the_lease(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     for _ in range(5):
         world.clock.advance(4)
         pulse = await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
@@ -59,11 +47,11 @@ async def test_a_heartbeat_keeps_the_lease(world: Any) -> None:
 
 async def test_a_lease_that_runs_out_queues_the_generation_for_another_worker(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     world.clock.advance(6)
     await world.service.sweep.tick()
     assert len(world.bus.published(events.InferenceRequested)) == 2
-    assert await claim(world, generation, "worker-2") == attempt + 1
+    assert await world.claim(generation, "worker-2") == attempt + 1
     pulse = await world.service.leases.heartbeat("worker-1", "tiny", 100, {generation.id: attempt})
     assert pulse.lost == [generation.id]
 
@@ -71,10 +59,10 @@ async def test_a_lease_that_runs_out_queues_the_generation_for_another_worker(wo
 async def test_the_end_of_an_older_attempt_is_refused(world: Any) -> None:
     """R4, at the owner of the truth: the compare-and-set on the attempt."""
     generation = await world.sent()
-    old = await claim(world, generation)
+    old = await world.claim(generation)
     world.clock.advance(6)
     await world.service.sweep.tick()
-    new = await claim(world, generation, "worker-2")
+    new = await world.claim(generation, "worker-2")
     assert not await world.service.endings.apply(generation.id, old, completed(old, "zombie"))
     assert await world.service.endings.apply(generation.id, new, completed(new, "alive"))
     assert await world.contents(generation.conversation_id) == ["Hello", "alive"]
@@ -82,20 +70,20 @@ async def test_the_end_of_an_older_attempt_is_refused(world: Any) -> None:
 
 async def test_an_end_that_comes_twice_changes_nothing(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     assert await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
     before = await world.stored(generation.id)
     world.clock.advance(1)
     assert not await world.service.endings.apply(generation.id, attempt, failed(Failure("INTERNAL", "x"), "", 1))
     assert await world.stored(generation.id) == before
     assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
-    assert await ends(world, generation) == 1
+    assert await world.ends(generation) == 1
 
 
 async def test_the_answer_is_readable_before_the_stream_ends(world: Any) -> None:
     """Finished means stored."""
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     end, seen = world.live.end, []
 
     async def observed(generation_id: str) -> None:
@@ -111,7 +99,7 @@ async def test_the_answer_is_readable_before_the_stream_ends(world: Any) -> None
 async def test_after_three_attempts_it_fails_and_keeps_what_was_streamed(world: Any) -> None:
     generation = await world.sent()
     for expected in (1, 2, 3):
-        assert await claim(world, generation) == expected
+        assert await world.claim(generation) == expected
         await stream(world, generation, expected, f"part {expected} ")
         world.clock.advance(6)
         await world.service.sweep.tick()
@@ -120,13 +108,13 @@ async def test_after_three_attempts_it_fails_and_keeps_what_was_streamed(world: 
     assert ended.failure is not None
     assert ended.failure.code == "UNAVAILABLE"
     assert await world.contents(generation.conversation_id) == ["Hello", "part 1 part 2 part 3 "]
-    assert await ends(world, generation) == 1
+    assert await world.ends(generation) == 1
 
 
 async def test_past_its_deadline_it_expires_whoever_works_on_it(world: Any) -> None:
     """R2."""
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await stream(world, generation, attempt, "so far")
     for _ in range(150):
         world.clock.advance(4)
@@ -144,12 +132,12 @@ async def test_what_no_worker_ever_took_expires_too(world: Any) -> None:
     world.clock.advance(600)
     await world.service.sweep.tick()
     assert (await world.stored(generation.id)).state is State.EXPIRED
-    assert await ends(world, generation) == 1
+    assert await world.ends(generation) == 1
 
 
 async def test_a_worker_that_says_deadline_exceeded_means_expired(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     told = failed(Failure("DEADLINE_EXCEEDED", "worker's words"), "so far", attempt)
     await world.service.endings.apply(generation.id, attempt, told)
     assert (await world.stored(generation.id)).state is State.EXPIRED
@@ -158,7 +146,7 @@ async def test_a_worker_that_says_deadline_exceeded_means_expired(world: Any) ->
 async def test_a_forced_end_fences_the_stream(world: Any) -> None:
     """R4: what is final cannot grow, even while the end is still on its way to the stream."""
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await stream(world, generation, attempt, "so far")
     running = await world.stored(generation.id)
 
@@ -189,12 +177,12 @@ async def test_a_stop_before_the_first_token_ends_it_at_once(world: Any) -> None
     stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
     assert (stopped.state, stopped.finish_reason) == (State.CANCELLED, FinishReason.CANCELLED)
     assert await world.service.leases.claim(generation.id, "worker-1") is None
-    assert await ends(world, generation) == 1
+    assert await world.ends(generation) == 1
 
 
 async def test_a_stop_reaches_the_worker_both_ways(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     async with world.live.listen() as signals:
         stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
         assert await anext(signals) == generation.id
@@ -208,7 +196,7 @@ async def test_a_stop_reaches_the_worker_both_ways(world: Any) -> None:
 
 async def test_a_stop_that_the_worker_does_not_answer_is_forced_within_3_seconds(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await stream(world, generation, attempt, "so far")
     await world.service.handlers.generations.stop(world.owner, generation.id)
     for _ in range(2):
@@ -222,7 +210,7 @@ async def test_a_stop_that_the_worker_does_not_answer_is_forced_within_3_seconds
 
 async def test_a_stop_between_two_workers_keeps_what_was_streamed(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await stream(world, generation, attempt, "so far")
     await world.service.leases.release({generation.id: attempt})
     stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
@@ -234,7 +222,7 @@ async def test_a_stop_between_two_workers_keeps_what_was_streamed(world: Any) ->
 
 async def test_stopping_what_is_finished_changes_nothing(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
     before = await world.stored(generation.id)
     stopped = await world.service.handlers.generations.stop(world.owner, generation.id)
@@ -244,16 +232,16 @@ async def test_stopping_what_is_finished_changes_nothing(world: Any) -> None:
 async def test_a_lease_given_back_is_offered_at_once(world: Any) -> None:
     """R6."""
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await world.service.leases.release({generation.id: attempt})
     assert len(world.bus.published(events.InferenceRequested)) == 2
-    assert await claim(world, generation, "worker-2") == attempt + 1
+    assert await world.claim(generation, "worker-2") == attempt + 1
 
 
 async def test_a_lease_given_back_at_the_last_attempt_ends_it(world: Any) -> None:
     generation = await world.sent()
     for _ in range(3):
-        attempt = await claim(world, generation)
+        attempt = await world.claim(generation)
         await world.service.leases.release({generation.id: attempt})
     assert (await world.stored(generation.id)).state is State.FAILED
 
@@ -262,99 +250,21 @@ async def test_restarts_of_workers_use_up_no_attempt(world: Any) -> None:
     """R6: a lease handed back by a worker that shuts down is no failure, while a lost one still is."""
     generation = await world.sent()
     for expected in range(1, 8):
-        assert await claim(world, generation) == expected
+        assert await world.claim(generation) == expected
         await world.service.leases.release({generation.id: expected}, shutting_down=True)
         await world.service.sweep.tick()
         assert (await world.stored(generation.id)).state is State.QUEUED
     assert len(world.bus.published(events.InferenceRequested)) == 8
     for _ in range(3):
-        await world.service.leases.release({generation.id: await claim(world, generation)})
+        await world.service.leases.release({generation.id: await world.claim(generation)})
     assert (await world.stored(generation.id)).state is State.FAILED
 
 
 async def test_an_outdated_release_is_left_alone(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     await world.service.leases.release({generation.id: attempt + 1, new_id(): 1})
     assert (await world.stored(generation.id)).state is State.RUNNING
-
-
-class Flaky:
-    """A port one of whose methods is away until it is mended."""
-
-    def __init__(self, port: Any, broken: set[str]) -> None:
-        self._port = port
-        self._broken = broken
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in self._broken:
-            return getattr(self._port, name)
-
-        async def away(*_arguments: Any, **_options: Any) -> None:
-            raise Unavailable(f"{name} is away")
-
-        return away
-
-
-@pytest.mark.parametrize("broken", ["append", "index", "publish", "settle", "entitle"])
-async def test_what_is_committed_is_acknowledged_and_made_good_later(
-    open_world: Any, tmp_path: Path, broken: str
-) -> None:
-    """R1, R8: whichever store is away after the commit, the sweep pays the rest once it is back."""
-    away: set[str] = set()
-    async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:
-        conversation = await world.conversation()
-        away.add(broken)
-        sent = await world.send(conversation.id, "Hello", request_id="r")
-        away.clear()
-        world.clock.advance(2)
-        await world.service.sweep.tick()
-        assert await world.contents(conversation.id) == ["Hello"]
-        assert world.bus.published(events.InferenceRequested)
-        assert world.bus.published(events.MessageAppended)
-        assert not (await world.stored(sent.generation.id)).outbox
-
-
-@pytest.mark.parametrize("broken", ["append", "index", "publish", "settle", "end"])
-async def test_an_end_is_kept_and_made_good_later(open_world: Any, tmp_path: Path, broken: str) -> None:
-    away: set[str] = set()
-    async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:
-        generation = await world.sent()
-        attempt = await claim(world, generation)
-        away.add(broken)
-        assert await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
-        away.clear()
-        world.clock.advance(2)
-        await world.service.sweep.tick()
-        assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
-        assert await ends(world, generation) == 1
-        assert (await world.stored(generation.id)).answer_stored
-
-
-async def test_while_the_search_index_is_away_questions_are_answered_and_read(open_world: Any, tmp_path: Path) -> None:
-    async with open_world(tmp_path, wrap=lambda port: Flaky(port, {"index"})) as world:
-        generation = await world.sent()
-        assert world.bus.published(events.InferenceRequested)
-        attempt = await claim(world, generation)
-        assert await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
-        assert await ends(world, generation) == 1
-        assert await world.contents(generation.conversation_id) == ["Hello", "Hi."]
-        owed = (await world.stored(generation.id)).outbox
-        assert [debt.message.content for debt in owed] == ["Hello", "Hi."]
-
-
-async def test_while_the_chat_log_is_away_a_finished_generation_is_not_shown(open_world: Any, tmp_path: Path) -> None:
-    away: set[str] = set()
-    async with open_world(tmp_path, wrap=lambda port: Flaky(port, away)) as world:
-        generation = await world.sent()
-        attempt = await claim(world, generation)
-        away.add("append")
-        await world.service.endings.apply(generation.id, attempt, completed(attempt, "Hi."))
-        with pytest.raises(Unavailable):
-            await world.service.handlers.generations.get(world.owner, generation.id)
-        away.clear()
-        shown = await world.service.handlers.generations.get(world.owner, generation.id)
-        assert shown.answer_stored
 
 
 async def test_one_failing_repair_does_not_stop_the_others(world: Any) -> None:
@@ -367,7 +277,7 @@ async def test_one_failing_repair_does_not_stop_the_others(world: Any) -> None:
         return await fence(generation_id, attempt)
 
     for generation in (first, second):
-        await claim(world, generation)
+        await world.claim(generation)
     world.live.raise_fence = picky
     world.clock.advance(600)
     await world.service.sweep.tick()
@@ -380,7 +290,7 @@ async def test_one_failing_repair_does_not_stop_the_others(world: Any) -> None:
 
 async def test_a_stream_that_was_lost_ends_without_text(world: Any) -> None:
     generation = await world.sent()
-    attempt = await claim(world, generation)
+    attempt = await world.claim(generation)
     world.clock.advance(600)
     await world.service.sweep.tick()
     ended = await world.stored(generation.id)

@@ -107,7 +107,7 @@ MUTANTS = (
         f"{CONVERSATION}/sweep.py",
         'await self._all(("debt", self._relay.pay(generation)) for generation in indebted)',
         "del indebted",
-        (f"{CONVERSATION_TESTS}/test_generations.py", f"{CONVERSATION_TESTS}/test_life_cycle.py"),
+        (f"{CONVERSATION_TESTS}/test_away.py", f"{CONVERSATION_TESTS}/test_life_cycle.py"),
     ),
     Mutant(
         "R1",
