@@ -6,7 +6,7 @@ Its clock stops, the broker drops it from its group, and what it was about to wr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -103,7 +103,7 @@ class LateWrites:
     def __getattr__(self, name: str) -> object:
         return getattr(self._live, name)
 
-    async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
+    async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
         await self._clock.until_running()
         self.late += self._clock.was_paused
-        await self._live.append(generation_id, deltas)
+        return await self._live.append_all(appends)

@@ -16,6 +16,7 @@ from parley_worker.backends.base import Backend
 from parley_worker.endings import Completed, Dropped, Event, GivenBack, to_event
 from parley_worker.ports import Coordinator, Lease
 from parley_worker.publisher import Publisher
+from parley_worker.writes import Writes
 
 log = get_logger(__name__)
 
@@ -29,6 +30,7 @@ class Answers:
     ) -> None:
         self._backend = backend
         self._streams = streams
+        self._writes = Writes(streams)
         self._coordinator = coordinator
         self._publisher = publisher
         self._clock = clock
@@ -36,7 +38,7 @@ class Answers:
     async def answer(self, request: InferenceRequested, assignment: Assignment, lease: Lease) -> None:
         """Make the answer; publish its end, or give the lease back."""
         model = self._backend.model.name
-        attempt = Attempt(request, assignment, lease, self._backend, self._streams, self._clock)
+        attempt = Attempt(request, assignment, lease, self._backend, self._streams, self._writes, self._clock)
         with metrics.RUNNING.labels(model).track_inprogress():
             ending = await attempt.run()
         metrics.ENDINGS.labels(model, type(ending).__name__.lower()).inc()

@@ -33,6 +33,7 @@ from parley_worker.requests import to_job
 from parley_worker.tasks import running
 from parley_worker.transcript import Transcript
 from parley_worker.writer import RETRY_SECONDS, StreamWriter
+from parley_worker.writes import Writes
 
 log = get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Attempt:
         lease: Lease,
         backend: Backend,
         streams: TokenStreams,
+        writes: Writes,
         clock: Clock,
     ) -> None:
         self._request = request
@@ -68,7 +70,7 @@ class Attempt:
         self._prefix: Prefix | None = None
         self._usage: Usage | None = None
         self._transcript = Transcript(lease.attempt)
-        self._writer = StreamWriter(streams, lease.generation_id, self._transcript, self._holds)
+        self._writer = StreamWriter(writes, lease.generation_id, self._transcript, self._holds)
 
     @property
     def answer(self) -> Answer:

@@ -28,6 +28,11 @@ class Transcript:
     def text(self) -> str:
         return "".join(self._parts)
 
+    @property
+    def waits(self) -> bool:
+        """Whether `take` would give something."""
+        return bool(self._pending)
+
     def resume(self, streamed: Sequence[Delta]) -> Prefix:
         """Go on after what earlier attempts streamed, if it is whole; else begin again at 0. Before any `add`."""
         if not streamed:

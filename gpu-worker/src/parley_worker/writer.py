@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from parley_kit.errors import Unavailable
 from parley_kit.logs import get_logger
-from parley_live.base import Delta, Fenced, TokenStreams
+from parley_live.base import Delta, Fenced
 from parley_worker.transcript import Transcript
+from parley_worker.writes import Writes
 
 log = get_logger(__name__)
 
@@ -21,56 +21,90 @@ class StreamWriter:
     """The first text goes out at once, later ones at most every 30 ms, joined.
 
     While the store is away the answer goes on, and the write is tried again with the same delta: if it had arrived
-    after all, readers know the second by its offset.
+    after all, readers know the second by its offset. No task wakes for a write: a step of the model makes many answers
+    longer, and one task writes to all of their streams.
     """
 
-    def __init__(
-        self, streams: TokenStreams, generation_id: str, transcript: Transcript, allowed: Callable[[], bool]
-    ) -> None:
-        self._streams = streams
-        self._generation_id = generation_id
+    def __init__(self, writes: Writes, generation_id: str, transcript: Transcript, allowed: Callable[[], bool]) -> None:
+        self.generation_id = generation_id
+        self._writes = writes
         self._transcript = transcript
         self._allowed = allowed
-        self._wake = asyncio.Event()
-        self._closed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._due = 0.0
+        self._delta: Delta | None = None
+        self._busy = False  # with a delta under way, or one that is due at some time
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._over = asyncio.Event()
+        self._error: Exception | None = None
 
     def wake(self) -> None:
         """There is something new in the transcript."""
-        self._wake.set()
+        if self._busy:
+            return
+        self._busy = True
+        if self._closed or self._loop.time() >= self._due:
+            self._writes.join(self)
+        else:
+            self._timer = self._loop.call_at(self._due, self._writes.join, self)
 
     def close(self) -> None:
         """Nothing new comes: `run` ends once all is written."""
-        self._closed.set()
-        self._wake.set()
+        self._closed = True
+        if self._delta is None and self._timer is not None:  # it waits to be joined with what would come
+            self._timer.cancel()
+            self._busy = False
+        self.wake()
 
     async def run(self) -> None:
-        """Write until closed. Raises Fenced when the stream is somebody else's, or the lease is not ours any more."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            await self._wake.wait()
-            await self._until_closed(due)
-            self._wake.clear()
-            closed = self._closed.is_set()  # before the look: what was added until then is seen by it
-            if (delta := self._transcript.take()) is not None:
-                await self._write(delta)
-                due = loop.time() + COALESCE_SECONDS
-            if closed:
-                return
+        """Until closed and written. Raises Fenced when the stream is somebody else's, or the lease not ours any more.
 
-    async def _until_closed(self, due: float) -> None:
-        """Or `due`. Not a timer for each write: of a model slower than these, every token's text is due as it comes."""
-        if asyncio.get_running_loop().time() < due:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(due):
-                    await self._closed.wait()
+        Nothing is written after it has ended."""
+        try:
+            await self._over.wait()
+        finally:
+            self._over.set()
+            if self._timer is not None:
+                self._timer.cancel()
+        if self._error is not None:
+            raise self._error
 
-    async def _write(self, delta: Delta) -> None:
-        while True:
-            if not self._allowed():
-                raise Fenced
-            try:
-                return await self._streams.append(self._generation_id, [delta])
-            except Unavailable as error:
-                log.warning("stream_unavailable", generation_id=self._generation_id, error=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
+    def take(self) -> Delta | None:
+        """See `Writer.take`."""
+        self._timer = None
+        if self._over.is_set():
+            return None
+        self._delta = self._delta or self._transcript.take()
+        if self._delta is None:
+            self._rest()
+        elif not self._allowed():
+            self._end(Fenced())
+            return None
+        return self._delta
+
+    def wrote(self, error: Exception | None) -> None:
+        """See `Writer.wrote`."""
+        if self._over.is_set():
+            return
+        if isinstance(error, Unavailable):
+            log.warning("stream_unavailable", generation_id=self.generation_id, error=error.message)
+            self._timer = self._loop.call_later(RETRY_SECONDS, self._writes.join, self)
+        elif error is not None:
+            self._end(error)
+        else:
+            self._delta = None
+            self._due = self._loop.time() + COALESCE_SECONDS
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is under way."""
+        self._busy = False
+        if self._transcript.waits:
+            self.wake()
+        elif self._closed:
+            self._end(None)
+
+    def _end(self, error: Exception | None) -> None:
+        self._error = error
+        self._over.set()

@@ -14,6 +14,7 @@ from parley_live.memory import MemoryLive
 from parley_worker.tasks import running
 from parley_worker.transcript import Transcript
 from parley_worker.writer import StreamWriter
+from parley_worker.writes import Writes
 
 ID = "generation"
 
@@ -57,7 +58,7 @@ async def streamed(live: MemoryLive, count: int) -> list[Delta]:
 
 async def test_the_end_is_written_without_a_wait(live: FlakyLive) -> None:
     transcript = Transcript(1)
-    writer = StreamWriter(live, ID, transcript, lambda: True)
+    writer = StreamWriter(Writes(live), ID, transcript, lambda: True)
     async with running(writer.run(), "writer") as task:
         transcript.add("first ", [1])
         writer.wake()
@@ -73,7 +74,7 @@ async def test_the_end_is_written_without_a_wait(live: FlakyLive) -> None:
 async def test_what_comes_soon_after_a_write_is_joined(live: FlakyLive, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parley_worker.writer.COALESCE_SECONDS", 600.0)
     transcript = Transcript(1)
-    writer = StreamWriter(live, ID, transcript, lambda: True)
+    writer = StreamWriter(Writes(live), ID, transcript, lambda: True)
     async with running(writer.run(), "writer") as task:
         for token, text in enumerate(("first ", "second ", "third ")):
             transcript.add(text, [token])
@@ -90,7 +91,7 @@ async def test_what_comes_soon_after_a_write_is_joined(live: FlakyLive, monkeypa
 async def test_a_store_that_is_away_for_a_while_leaves_no_gap(live: FlakyLive, before: int, after: int) -> None:
     live.before, live.after = before, after
     transcript = Transcript(1)
-    writer = StreamWriter(live, ID, transcript, lambda: True)
+    writer = StreamWriter(Writes(live), ID, transcript, lambda: True)
     async with running(writer.run(), "writer") as task:
         transcript.add("first ", [1])
         writer.wake()
@@ -104,7 +105,7 @@ async def test_a_store_that_is_away_for_a_while_leaves_no_gap(live: FlakyLive, b
 
 async def test_a_newer_attempt_ends_the_writing(live: FlakyLive) -> None:
     transcript = Transcript(1)
-    writer = StreamWriter(live, ID, transcript, lambda: True)
+    writer = StreamWriter(Writes(live), ID, transcript, lambda: True)
     await live.raise_fence(ID, 2)
     transcript.add("late", [1])
     writer.wake()
@@ -114,7 +115,7 @@ async def test_a_newer_attempt_ends_the_writing(live: FlakyLive) -> None:
 
 async def test_without_a_lease_nothing_is_written(live: FlakyLive) -> None:
     transcript = Transcript(1)
-    writer = StreamWriter(live, ID, transcript, lambda: False)
+    writer = StreamWriter(Writes(live), ID, transcript, lambda: False)
     transcript.add("late", [1])
     writer.wake()
     with pytest.raises(Fenced):

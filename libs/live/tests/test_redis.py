@@ -155,6 +155,26 @@ async def test_each_of_two_servers_has_its_share(
             await live.check()
 
 
+async def test_of_streams_on_two_servers_those_of_one_place_are_away_together(
+    server: RedisServer, other_server: RedisServer, open_live: Open
+) -> None:
+    names = [f"name-{number}" for number in range(20)]
+    async with open_live(server.url, other_server.url) as live:
+        for name in names:
+            await live.raise_fence(name, 1)
+        async with server.client() as client:
+            here = {name for name in names if await client.exists(f"gen:{{{name}}}:attempt")}
+        assert 0 < len(here) < len(names)
+        assert len({live.place(name) for name in here}) == 1
+        assert len({live.place(name) for name in names}) == 2
+        await server.kill()
+        failed = await live.append_all({name: deltas(["a"]) for name in names})
+        assert failed.keys() == here
+        assert {type(error) for error in failed.values()} == {Unavailable}
+        for name in set(names) - here:
+            assert values(await live.read(name, None, 5)) == deltas(["a"])
+
+
 async def test_the_place_of_a_key_does_not_depend_on_the_order_of_urls() -> None:
     from parley_live.redis.servers import Servers
 
@@ -276,3 +296,24 @@ async def test_a_key_of_another_kind_is_no_crash(server: RedisServer, open_live:
         await client.set("gen:{g}:attempt", "not a hash")
         with pytest.raises(Unavailable, match="WRONGTYPE"):
             await live.raise_fence("g", 1)
+
+
+async def test_what_is_wrong_with_one_stream_is_nothing_to_those_written_with_it(
+    server: RedisServer, open_live: Open
+) -> None:
+    bad, cut = "\ud800", "cut"
+    async with open_live(server.url) as live, server.client() as client:
+        for name in ("one", "other", cut):
+            await live.raise_fence(name, 1)
+        await client.set("gen:{another}:attempt", "not a hash")
+        await live.append("one", deltas(["ab"]))
+        appends = {bad: deltas(["a"]), "another": deltas(["a"]), "one": deltas(["c"], offset=2)}
+        failed = await live.append_all({**appends, cut: deltas(["a"], offset=1), "other": deltas(["ab", "c"])})
+        assert {name: type(error) for name, error in failed.items()} == {
+            bad: BadInput,
+            "another": Unavailable,
+            cut: BadInput,
+        }
+        assert "WRONGTYPE" in str(failed["another"])
+        for name, written in {"one": deltas(["ab", "c"]), "other": deltas(["ab", "c"])}.items():
+            assert values(await live.read(name, None, 5)) == written

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from parley_kit.clock import Clock
-from parley_kit.errors import BadInput
+from parley_kit.errors import BadInput, ParleyError
 from parley_live.base import Delta, End, Entry, Fenced, check_deltas
 from parley_live.memory.expiry import ExpiringMap
 from parley_live.memory.wakeups import Wakeups
@@ -80,6 +80,18 @@ class MemoryTokenStreams:
             raise Fenced
         stream.add(deltas)
         self._wrote(generation_id, stream, self._lifetime)
+
+    async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
+        failed: dict[str, Exception] = {}
+        for generation_id, deltas in appends.items():
+            try:
+                await self.append(generation_id, deltas)
+            except (Fenced, ParleyError) as error:
+                failed[generation_id] = error
+        return failed
+
+    def place(self, generation_id: str) -> str:
+        return "memory"
 
     async def end(self, generation_id: str) -> None:
         stream = self._streams.get(generation_id) or _Stream(self._born(), attempt=0)

@@ -64,9 +64,9 @@ class Commands:
         """The reply to a command, in bytes. name: for the metrics. Raises Unavailable within 2 s."""
         return await self._timed(name, self._ask(arguments))
 
-    async def evaluate(self, script: Script, *arguments: Argument) -> Any:
-        """The reply to a script, whose keys come first. Raises Unavailable within 2 s."""
-        return await self._timed(script.name, self._evaluate(script, arguments))
+    async def evaluate(self, script: Script, *arguments: Argument, times: int = 1) -> Any:
+        """The reply to a script. Its keys come first: those of `times` things. Raises Unavailable within 2 s."""
+        return await self._timed(script.name, self._evaluate(script, script.keys * times, arguments))
 
     async def run(self) -> None:
         try:
@@ -89,13 +89,13 @@ class Commands:
         seconds.observe(monotonic() - started)
         return reply
 
-    async def _evaluate(self, script: Script, arguments: tuple[Argument, ...]) -> Any:
+    async def _evaluate(self, script: Script, keys: int, arguments: tuple[Argument, ...]) -> Any:
         give_up = monotonic() + PATIENCE_SECONDS
         try:
-            return await self._ask(("EVALSHA", script.sha, script.keys, *arguments))
+            return await self._ask(("EVALSHA", script.sha, keys, *arguments))
         except NoScriptError:  # a server that was restarted
             async with asyncio.timeout(give_up - monotonic()):
-                return await self._ask(("EVAL", script.text, script.keys, *arguments))
+                return await self._ask(("EVAL", script.text, keys, *arguments))
 
     async def _ask(self, arguments: tuple[Argument, ...]) -> Any:
         command = _Command(arguments)

@@ -20,7 +20,7 @@ from hashlib import sha1
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """name: for the metrics. keys: how many of the arguments are keys."""
+    """name: for the metrics. keys: how many of the arguments are keys, for each of the things it is asked to do."""
 
     name: str
     keys: int
@@ -77,31 +77,42 @@ APPEND = Script(
     "append",
     2,
     """
--- stream, state, attempt, lifetime, then for each delta began, offset, length, entry -> -1: fenced; -2: a gap;
--- else how many were new
-local state = redis.call('HMGET', KEYS[2], 'attempt', 'born', 'count', 'ended', 'began', 'start', 'stop')
-if state[1] ~= ARGV[1] or state[4] or redis.call('XLEN', KEYS[1]) ~= tonumber(state[3]) then return -1 end
-local count, began = tonumber(state[3]), tonumber(state[5])
-local start, stop = tonumber(state[6]), tonumber(state[7])
-local new = {}
-for i = 3, #ARGV, 4 do
-  local text, offset, length = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  if text > began and offset == 0 then began, start, stop = text, 0, 0 end
-  if text == began and offset == stop then
-    new[#new + 1] = ARGV[i + 3]
-    stop = stop + length
-  elseif text ~= began or offset < start or offset + length > stop then
-    return -2
+-- lifetime, then for each stream attempt and number of deltas, then for each delta began, offset, length, entry
+-- -> for each stream -1: fenced; -2: a gap; an error; else how many were new
+local function append(stream, key, attempt, first, last)
+  local state = redis.call('HMGET', key, 'attempt', 'born', 'count', 'ended', 'began', 'start', 'stop')
+  if state[1] ~= attempt or state[4] or redis.call('XLEN', stream) ~= tonumber(state[3]) then return -1 end
+  local count, began = tonumber(state[3]), tonumber(state[5])
+  local start, stop = tonumber(state[6]), tonumber(state[7])
+  local new = {}
+  for i = first, last, 4 do
+    local text, offset, length = tonumber(ARGV[i]), tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+    if text > began and offset == 0 then began, start, stop = text, 0, 0 end
+    if text == began and offset == stop then
+      new[#new + 1] = ARGV[i + 3]
+      stop = stop + length
+    elseif text ~= began or offset < start or offset + length > stop then
+      return -2
+    end
   end
+  if #new > 0 then
+    for i, entry in ipairs(new) do redis.call('XADD', stream, state[2] .. '-' .. (count + i), 'd', entry) end
+    redis.call('HSET', key, 'count', count + #new, 'began', began, 'start', start, 'stop', stop)
+    redis.call('PUBLISH', stream, state[2] .. '-' .. (count + 1) .. '\\n' .. table.concat(new, '\\n'))
+  end
+  redis.call('PEXPIRE', stream, ARGV[1])
+  redis.call('PEXPIRE', key, ARGV[1])
+  return #new
 end
-if #new > 0 then
-  for i, entry in ipairs(new) do redis.call('XADD', KEYS[1], state[2] .. '-' .. (count + i), 'd', entry) end
-  redis.call('HSET', KEYS[2], 'count', count + #new, 'began', began, 'start', start, 'stop', stop)
-  redis.call('PUBLISH', KEYS[1], state[2] .. '-' .. (count + 1) .. '\\n' .. table.concat(new, '\\n'))
+local outcomes, at = {}, 2
+for i = 1, #KEYS, 2 do
+  local last = at + 1 + 4 * tonumber(ARGV[at + 1])
+  -- What is wrong with one stream is only its own.
+  local well, outcome = pcall(append, KEYS[i], KEYS[i + 1], ARGV[at], at + 2, last)
+  outcomes[#outcomes + 1] = (well or type(outcome) == 'table') and outcome or {err = tostring(outcome)}
+  at = last + 1
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-redis.call('PEXPIRE', KEYS[2], ARGV[2])
-return #new
+return outcomes
 """,
 )
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from parley_kit.errors import BadInput, Unavailable
 from parley_live.base import Delta, Entry, Fenced, check_deltas
 from parley_live.redis import codec, metrics, scripts
 from parley_live.redis.codec import Position
-from parley_live.redis.commands import Argument
+from parley_live.redis.commands import Argument, away
 from parley_live.redis.servers import Server, Servers
 from parley_live.redis.watches import Watch
 
 FENCED, GAP = -1, -2
+STATE = b":attempt"
 
 
 class RedisTokenStreams:
@@ -39,19 +41,42 @@ class RedisTokenStreams:
         return [entry.value for entry in codec.entries(reply) if isinstance(entry.value, Delta)]
 
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
-        if not deltas:
-            return
-        check_deltas(deltas)
-        packed: list[Argument] = []
-        for delta in deltas:
-            packed += (delta.began, delta.offset, len(delta.text), codec.encode(delta))
-        commands = self._servers.of(generation_id).commands
-        keys = self._keys(generation_id)
-        new: int = await commands.evaluate(scripts.APPEND, *keys, deltas[0].attempt, self._lifetime, *packed)
-        _judge(new)
-        metrics.APPENDED.inc(new)
-        if repeated := len(deltas) - new:
-            metrics.REPEATED.inc(repeated)
+        for error in (await self.append_all({generation_id: deltas})).values():
+            raise error
+
+    async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
+        failed: dict[str, Exception] = {}
+        batches: defaultdict[Server, Batch] = defaultdict(Batch)
+        for generation_id, deltas in appends.items():
+            try:
+                check_deltas(deltas)
+                stream = self._stream(generation_id)
+            except BadInput as error:
+                failed[generation_id] = error
+            else:
+                if deltas:
+                    batches[self._servers.of(generation_id)].add(generation_id, stream, deltas)
+        writing = [self._write(server, batch) for server, batch in batches.items()]
+        for outcome in [await writing[0]] if len(writing) == 1 else await asyncio.gather(*writing):
+            failed |= outcome
+        return failed
+
+    def place(self, generation_id: str) -> str:
+        return self._servers.of(generation_id).name
+
+    async def _write(self, server: Server, batch: Batch) -> Mapping[str, Exception]:
+        """Those that failed, and why."""
+        try:
+            arguments = (*batch.keys, self._lifetime, *batch.arguments)
+            outcomes = await server.commands.evaluate(scripts.APPEND, *arguments, times=len(batch.lengths))
+        except Unavailable as error:
+            return dict.fromkeys(batch.lengths, error)
+        metrics.APPENDED.inc(sum(new for new in outcomes if isinstance(new, int) and new > 0))
+        judged = {
+            generation_id: _judge(server, length, new)
+            for (generation_id, length), new in zip(batch.lengths.items(), outcomes, strict=True)
+        }
+        return {generation_id: error for generation_id, error in judged.items() if error is not None}
 
     async def end(self, generation_id: str) -> None:
         commands = self._servers.of(generation_id).commands
@@ -103,12 +128,34 @@ class RedisTokenStreams:
     def _keys(self, generation_id: str) -> tuple[str, str]:
         """The braces put both into one slot."""
         stream = f"{self._prefix}gen:{{{generation_id}}}"
-        return stream, f"{stream}:attempt"
+        return stream, f"{stream}{STATE.decode()}"
 
 
-def _judge(new: int) -> None:
+class Batch:
+    """Appends to streams of one server, as the script takes them."""
+
+    def __init__(self) -> None:
+        self.keys: list[Argument] = []
+        self.arguments: list[Argument] = []
+        self.lengths: dict[str, int] = {}
+
+    def add(self, generation_id: str, stream: bytes, deltas: Sequence[Delta]) -> None:
+        self.lengths[generation_id] = len(deltas)
+        self.keys += (stream, stream + STATE)
+        self.arguments += (deltas[0].attempt, len(deltas))
+        for delta in deltas:
+            self.arguments += (delta.began, delta.offset, len(delta.text), codec.encode(delta))
+
+
+def _judge(server: Server, deltas: int, new: int | Exception) -> Exception | None:
+    """new: what the script says of a stream. What is wrong with it, if anything is."""
+    if isinstance(new, Exception):
+        return away(server.name, new)
     if new == FENCED:
         metrics.FENCED.labels("append").inc()
-        raise Fenced
+        return Fenced()
     if new == GAP:
-        raise BadInput("deltas do not follow what was streamed", field="deltas")
+        return BadInput("deltas do not follow what was streamed", field="deltas")
+    if new < deltas:
+        metrics.REPEATED.inc(deltas - new)
+    return None

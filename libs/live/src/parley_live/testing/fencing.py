@@ -87,6 +87,25 @@ class FencingContract(LiveHarness):
         await live.end(generation)
         assert values(await self.read_all(live, generation)) == [*written, End()]
 
+    async def test_appends_at_once_are_each_as_if_alone(self, live: Live, generation: str) -> None:
+        """Of streams that are written together some are refused, each for its own reason; the others are written."""
+        one, other, late, lost, empty = (f"{generation}.{number}" for number in range(5))
+        for stream in (one, other, late, empty):
+            await live.raise_fence(stream, 1)
+        await live.raise_fence(late, 2)
+        written = {one: deltas(["ab", "c"]), late: deltas(["x"]), lost: deltas(["x"]), other: deltas(["d"])}
+        for _ in range(2):
+            failed = await live.append_all({empty: deltas([""]), **written})
+            assert {stream: type(error) for stream, error in failed.items()} == {
+                empty: BadInput,
+                late: Fenced,
+                lost: Fenced,
+            }
+        for stream in (one, other):
+            assert values(await live.read(stream, None, self.patience)) == written[stream]
+        for stream in (late, lost, empty):
+            await self.assert_empty(live, stream)
+
     async def test_a_text_that_begins_again_is_no_repeat(self, live: Live, generation: str) -> None:
         """The same offsets of another text, told by `began`, are new, and again written once."""
         first, second = deltas(["ab", "c"]), deltas(["abc", "d"], attempt=2, began=2)
