@@ -65,7 +65,8 @@ class EngineMeter:
         """Count a step, if it was one."""
         if (stats := step.stats) is None:
             return
-        self._seconds.observe(step.seconds)
+        for _ in range(stats.rounds):
+            self._seconds.observe(step.seconds / stats.rounds)
         self._decode.inc(stats.decode_rows - stats.drafts_proposed)
         self._draft.inc(stats.drafts_proposed)
         self._prompt.inc(stats.prompt_rows)

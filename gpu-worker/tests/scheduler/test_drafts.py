@@ -134,5 +134,5 @@ def test_what_was_cached_is_told_once_also_where_the_first_token_brings_more() -
 
 
 def test_drafts_and_lookahead_do_not_go_together() -> None:
-    with pytest.raises(ValueError, match="no proposer with lookahead"):
+    with pytest.raises(ValueError, match="no drafts can follow it"):
         Scheduler(8, 4, 64, 32, lookahead=True, proposer=Guesses())

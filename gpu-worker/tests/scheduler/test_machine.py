@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import cycle
 from typing import NamedTuple
 
 from hypothesis import settings
@@ -71,16 +72,19 @@ class SchedulerMachine(RuleBasedStateMachine):
         capacity=st.integers(1, 6),
         step_tokens=st.integers(1, 60),
         share=st.integers(0, 3),
-        mode=st.sampled_from(("plain", "drafts", "lookahead")),
+        mode=st.sampled_from(("plain", "drafts", "lookahead", "rounds", "drafts and rounds")),
     )
     def start(self, blocks: int, capacity: int, step_tokens: int, share: int, mode: str) -> None:
         self.blocks, self.capacity, self.step_tokens = blocks, capacity, step_tokens
         self.window = min(64, blocks * BLOCK_SIZE)
         lookahead = mode == "lookahead"
         self.depth = 2 if lookahead else 1
-        proposer = Guesser() if mode == "drafts" else None
         self.scheduler = Scheduler(
-            blocks, capacity, self.window, step_tokens, lookahead=lookahead, share=share > 0, proposer=proposer
+            *(blocks, capacity, self.window, step_tokens),
+            lookahead=lookahead,
+            share=share > 0,
+            proposer=Guesser() if "drafts" in mode else None,
+            rounds=4 if "rounds" in mode else 1,
         )
         self.model = BlockModel(blocks)
         self.flight: deque[tuple[Step, list[Drawn | None]]] = deque()
@@ -109,15 +113,16 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.now += seconds
 
     @precondition(lambda self: len(self.flight) < self.depth)
-    @rule()
-    def launch(self) -> None:
+    @rule(rounds=st.integers(1, 4))
+    def launch(self, rounds: int) -> None:
+        """A runner may stop short of the rounds that a step may have."""
         step = self.scheduler.schedule(self.now)
         self.now += 0.1
         decoding = sum(segment.length == 1 for segment in step.segments)
         assert len(step.segments) <= self.capacity
         assert step.rows <= max(self.step_tokens, decoding + min(self.step_tokens, BLOCK_SIZE))
         assert step.segments or self.depth == 2 or not self.requests or self._only_expired()
-        self.flight.append((step, self._spoil(step, self.model.run(step))))
+        self.flight.append((step, self._spoil(step, self.model.run(step, min(rounds, step.rounds)))))
 
     @precondition(lambda self: self.flight)
     @rule()
@@ -126,11 +131,11 @@ class SchedulerMachine(RuleBasedStateMachine):
         for output in self.scheduler.update(step, drawn):
             self._check(output)
 
-    @rule(steps=st.integers(1, 12))
-    def go_on(self, steps: int) -> None:
+    @rule(steps=st.integers(1, 12), rounds=st.integers(1, 4))
+    def go_on(self, steps: int, rounds: int) -> None:
         for _ in range(steps):
             if self.requests or self.flight:
-                self._turn()
+                self._turn(rounds)
 
     @invariant()
     def books_are_right(self) -> None:
@@ -169,15 +174,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         # that run may still come, for each of them once.
         self.fuel += 3 * self.window
 
-    def _turn(self) -> None:
+    def _turn(self, rounds: int = 1) -> None:
         if self.requests and len(self.flight) < self.depth:
-            self.launch()
+            self.launch(rounds)
         if len(self.flight) == self.depth or not self.requests:
             self.settle()
 
     def _spoil(self, step: Step, drawn: list[Drawn | None]) -> list[Drawn | None]:
         names = [segment.sequence.request.id for segment in step.segments for _ in range(segment.draws)]
-        return [None if name in self.failing else token for name, token in zip(names, drawn, strict=True)]
+        return [None if name in self.failing else token for name, token in zip(cycle(names), drawn, strict=False)]
 
     def _check(self, output: Output) -> None:
         request, expected = self.requests[output.id], self.expected[output.id]

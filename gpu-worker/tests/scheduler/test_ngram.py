@@ -45,7 +45,7 @@ def script(text: list[int]) -> Next:
 
 def stats(sequences: int, drafted: int, prompt_rows: int = 0) -> StepStats:
     rows = sequences + drafted
-    return StepStats(rows + prompt_rows, rows, prompt_rows, sequences, 0, 0, 0, 9, 0, 0, drafted, 0)
+    return StepStats(1, rows + prompt_rows, rows, prompt_rows, sequences, 0, 0, 0, 9, 0, 0, drafted, 0)
 
 
 def test_the_draft_is_what_followed_the_last_of_the_longest_matches() -> None:

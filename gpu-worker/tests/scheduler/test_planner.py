@@ -19,7 +19,7 @@ def test_who_is_preempted_before_his_turn_is_not_in_the_step() -> None:
         cache.enter(sequence)
         residents.running.append(sequence)
     cache.grow(residents.running[1], 1)
-    step = Planner(residents, cache, 16, None).plan(frozenset())
+    step = Planner(residents, cache, 16, None, rounds=1).plan(frozenset())
     assert [segment.sequence.arrival for segment in step.segments] == [0]
     assert (step.preemptions, len(residents.waiting)) == (1, 1)
     cache.check_integrity(residents.running)

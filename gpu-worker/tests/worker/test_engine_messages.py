@@ -45,7 +45,7 @@ EVENTS: list[Event] = [
             Output("2", None, error=Fault.NOT_FINITE),
         ],
         0.0125,
-        StepStats(*range(12)),
+        StepStats(*range(13)),
     ),
 ]
 

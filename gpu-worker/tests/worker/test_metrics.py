@@ -97,6 +97,7 @@ def test_a_record_that_does_not_say_when_it_was_made_has_no_wait(headers: dict[s
 
 
 STATS = StepStats(
+    rounds=1,
     rows=40,
     decode_rows=9,
     prompt_rows=31,
@@ -122,6 +123,12 @@ def test_a_step_is_counted_by_what_it_computed_and_what_it_left() -> None:
     assert [grown("kv_blocks", state=state) for state in ("used", "cached", "free")] == [20, 5, 39]
     totals = (grown("prefix_tokens_total"), grown("preemptions_total"), grown("drafts_accepted_total"))
     assert totals == (96, 1, 8)
+
+
+def test_each_round_of_a_step_counts_as_one() -> None:
+    grown = Counts("rounds")
+    EngineMeter("rounds").ran(Ran([], 0.75, msgspec.structs.replace(STATS, rounds=3)))
+    assert (grown("step_seconds_count"), grown("step_seconds_sum")) == (3, 0.75)
 
 
 def test_an_engine_that_died_holds_nothing() -> None:

@@ -16,7 +16,7 @@ class CudaRunner:
     A batch names tokens of the step before by ids below 0, which the device puts in as it comes to them.
     """
 
-    looks_ahead = True
+    looks_ahead, rounds = True, 1
 
     def __init__(self, executor: CudaExecutor) -> None:
         self._executor = executor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -38,11 +39,15 @@ class Engine:
     window: int
 
 
-def open_engine(config: EngineConfig) -> Engine:
-    """Load the model and measure it. Raises CheckpointError or EngineConfigError, one readable line."""
+def open_engine(config: EngineConfig, commands: int | None = None) -> Engine:
+    """Load the model and measure it. Raises CheckpointError or EngineConfigError, one readable line.
+
+    commands: a file from which something can be read when the engine is wanted; see `NativeRunner`.
+    """
     model, device = read_model_config(config.model), choose_device(config)
     on_cuda = device.type == "cuda" and config.executor is not ExecutorKind.TORCH
-    executor, runner, step_tokens = (_open_cuda if on_cuda else _open_plain)(config, model, device)
+    open_runner = _open_cuda if on_cuda else partial(_open_plain, commands=commands)
+    executor, runner, step_tokens = open_runner(config, model, device)
     window = min(model.window, executor.blocks * BLOCK_SIZE)
     capacity = min(config.capacity or (CUDA_CAPACITY if on_cuda else CPU_CAPACITY), executor.blocks)
     # Where rows of other batches come out a little different, a draft could change an answer.
@@ -55,6 +60,7 @@ def open_engine(config: EngineConfig) -> Engine:
         lookahead=runner.looks_ahead,
         share=not model.needs_lengths,
         proposer=proposer,
+        rounds=runner.rounds,
     )
     return Engine(runner, scheduler, proposer, capacity, window)
 
@@ -66,7 +72,9 @@ def _open_cuda(config: EngineConfig, model: ModelConfig, device: torch.device) -
     return executor, runner.CudaRunner(executor), config.step_tokens or opening.MOST_STEP_TOKENS
 
 
-def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) -> tuple[Executor, StepRunner, int]:
+def _open_plain(
+    config: EngineConfig, model: ModelConfig, device: torch.device, commands: int | None
+) -> tuple[Executor, StepRunner, int]:
     """An executor that computes while it is called, on the threads that were asked for or are worth it."""
     torch.set_num_threads(1)
     native = open_native(config, device)
@@ -79,7 +87,9 @@ def _open_plain(config: EngineConfig, model: ModelConfig, device: torch.device) 
             raise EngineConfigError(f"threads: {error}") from error
     elif device.type == "cpu":
         choose_threads(executor, set_threads, count_physical_cores())
-    runner = NativeRunner(native, NativeSampler(native.pool, model.vocab_size)) if native else Runner(executor)
+    runner: StepRunner = Runner(executor)
+    if native:
+        runner = NativeRunner(native, NativeSampler(native.pool, model.vocab_size), commands)
     return executor, runner, config.step_tokens or choose_step_tokens(executor, model.window)
 
 

@@ -19,14 +19,21 @@ class Launched(Protocol):
     """A step under way, or done."""
 
     def read(self) -> list[Drawn | None]:
-        """What was drawn for `Step.draws`, in that order; None where the scores were not finite. Waits for it."""
+        """What was drawn for `Step.draws`, in that order, and so on for each round that there was.
+
+        None where the scores were not finite. Waits for it.
+        """
         ...
 
 
 class StepRunner(Protocol):
-    """looks_ahead: the next step may be launched before this one was read, and name its draws as tokens."""
+    """looks_ahead: the next step may be launched before this one was read, and name its draws as tokens.
+
+    rounds: how many a step may have. Whether they are used up is the runner's to decide.
+    """
 
     looks_ahead: bool
+    rounds: int
 
     def launch(self, step: Step) -> Launched: ...
 
@@ -43,7 +50,7 @@ class Sampler(Protocol):
 class Runner:
     """The runner of an executor that computes while it is called."""
 
-    looks_ahead = False
+    looks_ahead, rounds = False, 1
 
     def __init__(self, executor: Executor, sampler: Sampler = sample) -> None:
         self._executor, self._sampler = executor, sampler

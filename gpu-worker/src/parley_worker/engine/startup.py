@@ -18,7 +18,7 @@ def serve(end: socket.socket, config: EngineConfig) -> None:
     """Load the model, tell the client what it can hold, and run until the client says stop."""
     channel = Channel(end)
     try:
-        engine = open_engine(config)
+        engine = open_engine(config, end.fileno())
     except (CheckpointError, EngineConfigError) as error:
         channel.send(Failed(str(error)))
         return

@@ -96,9 +96,13 @@ class PagedCache:
         """How many tokens more of a sequence there could be blocks for."""
         return (len(sequence.blocks) + self.pool.available) * BLOCK_SIZE - sequence.computed
 
+    def lacks(self, sequence: Sequence, tokens: int) -> int:
+        """How many blocks more a sequence needs for its next `tokens` tokens."""
+        return max(0, blocks_for(sequence.computed + tokens) - len(sequence.blocks))
+
     def grow(self, sequence: Sequence, tokens: int) -> None:
         """Give a sequence the blocks for its next `tokens` tokens. IndexError if there are not so many."""
-        for _ in range(blocks_for(sequence.computed + tokens) - len(sequence.blocks)):
+        for _ in range(self.lacks(sequence, tokens)):
             self._append(sequence, self.pool.allocate())
 
     def publish(self, sequence: Sequence, computed: int) -> None:

@@ -1,4 +1,4 @@
-"""The C interface of the library, as csrc/exports.cpp, csrc/gemm_abi.cpp and csrc/sampler_abi.cpp define it."""
+"""The C interface of the library, as csrc/exports.cpp and csrc/gemm_abi.cpp define it."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ class Tables(ctypes.Structure):
     ]
 
 
+class Rounds(ctypes.Structure):
+    """Rounds of csrc/model.h."""
+
+    _fields_ = [
+        *(("most", c_int64), ("seconds", c_double), ("commands", c_int64)),
+        *(("stop_count", c_int64), ("stops", c_void_p)),
+    ]
+
+
 DRAW = struct.Struct("@dq3d3d3q")
 """Draw of csrc/sampler.h: temperature, top_k, top_p, min_p, uniform, and its Penalties."""
 
@@ -69,9 +78,13 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_decoder_new": (c_void_p, POINTER(DecoderShape), POINTER(DecoderWeights), c_void_p, c_void_p),
     "parley_decoder_free": (None, c_void_p),
     "parley_decoder_execute": (c_int64, c_void_p, c_void_p, POINTER(Tables), c_void_p, c_char_p, c_int64),
+    "parley_decoder_generate": (
+        *(c_int64, c_void_p, c_void_p, POINTER(Tables), c_void_p, c_void_p, c_char_p),
+        *(POINTER(Rounds), c_void_p, POINTER(c_int64), c_char_p, c_int64),
+    ),
     "parley_sampler_new": (c_void_p, c_int64),
     "parley_sampler_free": (None, c_void_p),
-    "parley_sampler_draw": (c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_char_p, c_void_p),
+    "parley_sampler_draw": (c_int64, c_void_p, c_void_p, c_void_p, c_int64, c_char_p, c_void_p, c_char_p, c_int64),
     "parley_normalize": (None, c_void_p, c_void_p, c_int64, c_double, c_void_p),
     "parley_rotate": (None, c_void_p, c_void_p, c_void_p, c_int64),
     "parley_activate": (None, c_void_p, c_void_p, c_int64),

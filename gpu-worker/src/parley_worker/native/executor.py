@@ -12,7 +12,7 @@ from torch import Tensor
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.models.config import ModelConfig
 from parley_worker.native import abi
-from parley_worker.native.library import Cache, Decoder, Library, Matrix, Pool, block_bytes
+from parley_worker.native.library import Cache, Decoder, Library, Matrix, Pool, Sampler, block_bytes
 from parley_worker.native.loader import PackedLayer, PackedWeights, load_packed
 from parley_worker.native.rotations import Angles, Rotations
 from parley_worker.scheduler.assembly import Rows
@@ -70,13 +70,27 @@ class NativeExecutor:
         """
         scores = self._make_room(len(rows.draws))
         if rows.tokens:
-            if rows.longest > self.config.window:
-                raise ValueError(f"a sequence of {rows.longest} tokens in a window of {self.config.window}")
-            angles = self._rotations(rows.longest, rows.positions, rows.lengths)
-            if angles is not self._angles or blocks is not self._blocks:
-                self._point_to(angles, blocks)
-            self._decoder.execute(_number(rows, angles), self._tables, self._address)
+            self._decoder.execute(self._number(rows, rows.longest, blocks), self._tables, self._address)
         return scores
+
+    def generate(self, rows: Rows, blocks: Int32s, sampler: Sampler, draws: bytes, rounds: abi.Rounds) -> list[int]:
+        """Compute a step as `run` does, draw, and go on with what was drawn; see `Decoder.generate`."""
+        self._make_room(len(rows.draws))
+        if not rows.tokens:
+            return []
+        numbers = self._number(rows, rows.longest + rounds.most - 1, blocks)
+        return self._decoder.generate(numbers, self._tables, self._address, sampler, draws, rounds)
+
+    def _number(self, rows: Rows, longest: int, blocks: Int32s) -> array[int]:
+        """See csrc/step.h. longest: the tokens that the longest sequence comes to have."""
+        if longest > self.config.window:
+            raise ValueError(f"a sequence of {longest} tokens in a window of {self.config.window}")
+        angles = self._rotations(longest, rows.positions, rows.lengths)
+        if angles is not self._angles or blocks is not self._blocks:
+            self._point_to(angles, blocks)
+        turns = angles.of_rows or ()
+        counts = (len(rows.tokens), len(rows.tables), len(rows.draws), bool(turns))
+        return array("q", [*counts, *rows.tokens, *rows.positions, *turns, *rows.draws, *rows.starts, *rows.tables])
 
     def _make_room(self, draws: int) -> Tensor:
         """The same tensor for as many draws as before: what torch does for another has left the caches by now."""
@@ -107,13 +121,6 @@ def _rows_of(batch: Batch) -> Rows:
         values.tolist() for values in (batch.tokens, batch.positions, batch.lengths, batch.starts, batch.draws)
     )
     return Rows(tokens, positions, lengths, starts, draws, list(range(segments)), max(positions, default=-1) + 1)
-
-
-def _number(rows: Rows, angles: Angles) -> array[int]:
-    """See csrc/step.h."""
-    turns = angles.of_rows or ()
-    counts = (len(rows.tokens), len(rows.tables), len(rows.draws), bool(turns))
-    return array("q", [*counts, *rows.tokens, *rows.positions, *turns, *rows.draws, *rows.starts, *rows.tables])
 
 
 def _describe(config: ModelConfig, weights: PackedWeights) -> tuple[abi.DecoderShape, abi.DecoderWeights]:

@@ -153,6 +153,29 @@ def block_bytes(library: Library, layers: int, kv_heads: int, head_dim: int, *, 
     return int(library.functions.parley_cache_block_bytes(layers, kv_heads, head_dim, bf16))
 
 
+class Sampler(_Handle):
+    """Draws tokens from rows of scores [rows, vocab], which the threads of `pool` share."""
+
+    def __init__(self, pool: Pool, vocab: int) -> None:
+        super().__init__(pool.library, pool.library.functions.parley_sampler_new(vocab), "parley_sampler_free", "draws")
+        self._pool = pool
+        self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._draw = self.library.functions.parley_sampler_draw
+
+    def draw(self, scores: int, draws: bytes) -> list[int]:
+        """A token for each row of the scores at this address, -1 where one is not finite. `draws`: a DRAW for each.
+
+        Penalties change the scores. MemoryError, or ValueError for a penalized id beyond the vocabulary, before that.
+        """
+        tokens = _tokens(draws)
+        address, count = tokens.buffer_info()
+        outcome = self._draw(
+            self.pointer, self._pool.pointer, scores, count, draws, address, self._message, _MESSAGE_BYTES
+        )
+        _check(outcome, self._message)
+        return tokens.tolist()
+
+
 class Decoder(_Handle):
     """A model: weights, which it keeps alive, on a cache and a pool."""
 
@@ -168,7 +191,9 @@ class Decoder(_Handle):
         super().__init__(pool.library, pointer, "parley_decoder_free", "a decoder")
         self._keeps = (cache, pool, keeps)
         self._message = ctypes.create_string_buffer(_MESSAGE_BYTES)
+        self._done = ctypes.c_int64()
         self._execute = self.library.functions.parley_decoder_execute
+        self._generate = self.library.functions.parley_decoder_generate
 
     def execute(self, numbers: array[int], tables: abi.Tables, scores: int) -> None:
         """Compute a step; `numbers`, of type q, are what csrc/step.h says, `scores` is an address.
@@ -176,31 +201,33 @@ class Decoder(_Handle):
         Raises ValueError or MemoryError before anything is computed.
         """
         address, _ = numbers.buffer_info()
-        outcome = self._execute(self.pointer, address, tables, scores, self._message, _MESSAGE_BYTES)
-        if outcome == _NO_MEMORY:
-            raise MemoryError("no memory for a step")
-        if outcome:
-            raise ValueError(self._message.value.decode())
+        _check(self._execute(self.pointer, address, tables, scores, self._message, _MESSAGE_BYTES), self._message)
 
+    def generate(
+        self, numbers: array[int], tables: abi.Tables, scores: int, sampler: Sampler, draws: bytes, rounds: abi.Rounds
+    ) -> list[int]:
+        """Compute a step and draw from its scores, round by round; see csrc/model.h.
 
-class Sampler(_Handle):
-    """Draws tokens from rows of scores [rows, vocab], which the threads of `pool` share."""
-
-    def __init__(self, pool: Pool, vocab: int) -> None:
-        super().__init__(pool.library, pool.library.functions.parley_sampler_new(vocab), "parley_sampler_free", "draws")
-        self._pool = pool
-        self._draw = self.library.functions.parley_sampler_draw
-
-    def draw(self, scores: int, draws: bytes) -> list[int]:
-        """A token for each row of the scores at this address, -1 where one is not finite. `draws`: a DRAW for each.
-
-        Penalties change the scores. MemoryError, or ValueError for a penalized id beyond the vocabulary, before that.
+        `draws`: those of a round after those of the round before, as `Sampler.draw` takes them. The tokens come in the
+        same order, as many rounds of them as there were. Raises as `execute` and `Sampler.draw` do.
         """
-        tokens = array("q", bytes(len(draws) // abi.DRAW.size * 8))
-        address, count = tokens.buffer_info()
-        outcome = self._draw(self.pointer, self._pool.pointer, scores, count, draws, address)
-        if outcome == _NO_MEMORY:
-            raise MemoryError("no memory for draws")
-        if outcome:
-            raise ValueError("a token that is penalized is not of the vocabulary")
-        return tokens.tolist()
+        tokens = _tokens(draws)
+        address, _ = numbers.buffer_info()
+        outcome = self._generate(
+            *(self.pointer, address, tables, scores, sampler.pointer, draws),
+            *(rounds, tokens.buffer_info()[0], self._done, self._message, _MESSAGE_BYTES),
+        )
+        _check(outcome, self._message)
+        return tokens[: len(tokens) // rounds.most * self._done.value].tolist()
+
+
+def _tokens(draws: bytes) -> array[int]:
+    """Room for what they draw."""
+    return array("q", bytes(len(draws) // abi.DRAW.size * 8))
+
+
+def _check(outcome: int, message: ctypes.Array[ctypes.c_char]) -> None:
+    if outcome == _NO_MEMORY:
+        raise MemoryError("no memory for a step")
+    if outcome:
+        raise ValueError(message.value.decode())

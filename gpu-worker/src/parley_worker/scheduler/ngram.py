@@ -56,8 +56,8 @@ class NgramProposer:
     def timed(self, stats: StepStats, seconds: float) -> None:
         """How long a step took: tells what a drafted row costs. Steps with prompts say nothing about it."""
         if not stats.prompt_rows and stats.decode_rows:
-            self._sequences = stats.decode_rows - stats.drafts_proposed
-            self._cost.learn(self._sequences, stats.drafts_proposed, seconds)
+            self._sequences = stats.decode_rows // stats.rounds - stats.drafts_proposed
+            self._cost.learn(self._sequences, stats.drafts_proposed, seconds / stats.rounds)
 
     @property
     def _row_cost(self) -> float:

@@ -14,11 +14,16 @@ from parley_worker.scheduler.step import KNOWN, Segment, Step
 
 
 class Planner:
-    """Decides what the next step computes: first a token of each decoding sequence, then prompts, then drafts."""
+    """Decides what the next step computes: first a token of each decoding sequence, then prompts, then drafts.
 
-    def __init__(self, residents: Residents, cache: PagedCache, step_tokens: int, proposer: Proposer | None) -> None:
+    rounds: as many a step may have, where there are neither prompts nor drafts.
+    """
+
+    def __init__(
+        self, residents: Residents, cache: PagedCache, step_tokens: int, proposer: Proposer | None, rounds: int
+    ) -> None:
         self._residents, self._cache = residents, cache
-        self._step_tokens, self._proposer = step_tokens, proposer
+        self._step_tokens, self._proposer, self._rounds = step_tokens, proposer, rounds
 
     def plan(self, flying: frozenset[bytes]) -> Step:
         """The next step, which the sequences in it count as computed from now. `flying`: the names of a step before."""
@@ -32,9 +37,11 @@ class Planner:
             decodes = [sequence for sequence in decodes if sequence.row != NOWHERE]
         drafts = self._plan_drafts(decodes, self._step_tokens - len(decodes) - prompt_rows)
         proposed = sum(map(len, drafts.values()))
+        alone = bool(decodes) and len(decodes) == len(self._residents.running) and not drafts
+        rounds = self._plan_rounds(decodes) if alone else 1
         names = frozenset(name for sequence in prompts if (name := self._cache.next_name(sequence)) is not None)
         return Step(
-            segments=_launch(decodes, prompts, drafts),
+            segments=_launch(decodes, prompts, drafts, rounds),
             tables=self._cache.tables,
             names=names,
             rows=len(decodes) + proposed + prompt_rows,
@@ -42,6 +49,7 @@ class Planner:
             proposed=proposed,
             prefix_hits=self._cache.hits - hits,
             preemptions=self._residents.preemptions - preemptions,
+            rounds=rounds,
         )
 
     def _plan_decodes(self) -> list[Sequence]:
@@ -112,6 +120,17 @@ class Planner:
                 left -= len(proposed)
         return drafts
 
+    def _plan_rounds(self, decodes: list[Sequence]) -> int:
+        """How many tokens each of those that decode may draw before anybody is asked again; their blocks are theirs."""
+        if self._rounds == 1 or any(sequence.request.sampling.looks_back for sequence in decodes):
+            return 1
+        rounds = min(self._rounds, *(sequence.limit - len(sequence.tokens) for sequence in decodes))
+        while sum(self._cache.lacks(sequence, rounds) for sequence in decodes) > self._cache.pool.available:
+            rounds -= 1
+        for sequence in decodes:
+            self._cache.grow(sequence, rounds)
+        return rounds
+
 
 def can_go_on(sequence: Sequence) -> bool:
     """Whether a sequence can be in the next step although its draws in flight are not known."""
@@ -122,13 +141,13 @@ def can_go_on(sequence: Sequence) -> bool:
 
 
 def _launch(
-    decodes: list[Sequence], prompts: dict[Sequence, int], drafts: dict[Sequence, tuple[int, ...]]
+    decodes: list[Sequence], prompts: dict[Sequence, int], drafts: dict[Sequence, tuple[int, ...]], rounds: int
 ) -> tuple[Segment, ...]:
     """The segments, those of one row first. The sequences count them as computed, and know which draws are theirs."""
     segments = [_segment(sequence, 1, drafts.get(sequence, ())) for sequence in decodes]
     segments += [_segment(sequence, length, ()) for sequence, length in prompts.items()]
     segments.sort(key=lambda segment: segment.length > 1)
-    _number(segments)
+    _number(segments, rounds)
     return tuple(segments)
 
 
@@ -140,10 +159,10 @@ def _segment(sequence: Sequence, length: int, drafts: tuple[int, ...]) -> Segmen
     return Segment(sequence, computed, length + len(drafts), draws, place, drafts, source, life)
 
 
-def _number(segments: Iterable[Segment]) -> None:
+def _number(segments: Iterable[Segment], rounds: int) -> None:
     draws = 0
     for segment in segments:
-        segment.sequence.computed += segment.length
-        segment.sequence.drawing += segment.draws
+        segment.sequence.computed += segment.length + rounds - 1
+        segment.sequence.drawing += segment.draws + rounds - 1
         segment.sequence.source = draws
         draws += segment.draws

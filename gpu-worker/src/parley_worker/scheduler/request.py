@@ -41,6 +41,12 @@ class Sampling:
         """Whether a draw depends on which tokens were before it, beyond the scores."""
         return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether a draw needs more than its scores and its index: the tokens before it, or the scores themselves kept
+        for log-probabilities."""
+        return self.has_penalties or self.logprobs is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

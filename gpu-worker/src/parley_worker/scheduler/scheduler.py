@@ -26,7 +26,7 @@ class Scheduler:
     rows of a step, at most; only where it leaves prompts less than a block, they get one beside all that decode.
     share: whether equal prefixes share their keys and values, which must then depend on the tokens up to their own
     alone. `schedule` and `update` take turns; with `lookahead` one more step may be scheduled before the update of the
-    step before. stats: of the step that was updated last.
+    step before. rounds: of a step, at most. stats: of the step that was updated last.
     """
 
     def __init__(
@@ -39,15 +39,16 @@ class Scheduler:
         lookahead: bool = False,
         share: bool = True,
         proposer: Proposer | None = None,
+        rounds: int = 1,
     ) -> None:
-        if min(blocks, capacity, window, step_tokens) < 1:
-            raise ValueError("blocks, capacity, window and step_tokens are 1 at least")
-        if lookahead and proposer is not None:
-            raise ValueError("drafts cannot follow a token that is not known yet: no proposer with lookahead")
+        if min(blocks, capacity, window, step_tokens, rounds) < 1:
+            raise ValueError("blocks, capacity, window, step_tokens and rounds are 1 at least")
+        if lookahead and (proposer is not None or rounds > 1):
+            raise ValueError("with lookahead a token is not known yet: no drafts can follow it, and no rounds")
         self._window, self._depth, self._proposer = window, 2 if lookahead else 1, proposer
         self._cache = PagedCache(blocks, capacity, window, share=share)
         self._residents = Residents(self._cache, capacity, quantum=step_tokens)
-        self._planner = Planner(self._residents, self._cache, step_tokens, proposer)
+        self._planner = Planner(self._residents, self._cache, step_tokens, proposer, rounds)
         self._deadlines = Deadlines()
         self._live: dict[str, Sequence] = {}
         self._flight: deque[Step] = deque()
@@ -110,9 +111,13 @@ class Scheduler:
     def update(self, step: Step, drawn: Ordered[Drawn | None]) -> list[Output]:
         """Take in what was drawn for `step.draws`; None: the scores were not finite. The oldest step is first.
 
-        What was computed for requests that are over by now is dropped.
+        Of a step in rounds the draws come round by round, as many rounds as there were. What was computed for requests
+        that are over by now is dropped.
         """
-        if not self._flight or self._flight[0] is not step or len(drawn) != step.draw_count:
+        count = step.draw_count
+        rounds = len(drawn) // count if count else 1
+        known = bool(self._flight) and self._flight[0] is step
+        if not known or not 0 < rounds <= step.rounds or len(drawn) != rounds * count:
             raise ValueError("not the draws of the step that is next")
         self._flight.popleft()
         outputs, self._expired = self._expired, []
@@ -120,11 +125,11 @@ class Scheduler:
         for segment in step.segments:
             end = begin + segment.draws
             if not segment.sequence.over:
-                made = self._settle(segment, drawn[begin:end])
-                accepted += max(0, len(made) - 1)
+                made = self._settle(segment, drawn[begin::count] if rounds > 1 else drawn[begin:end], step.rounds)
+                accepted += len(made) - 1 if segment.drafts else 0
                 outputs += made
             begin = end
-        self.stats = self._count(step, accepted)
+        self.stats = self._count(step, rounds, accepted)
         return outputs
 
     def check_integrity(self) -> None:
@@ -136,8 +141,9 @@ class Scheduler:
             raise IntegrityError("two sequences share a row of the block tables")
         self._cache.check_integrity(running)
 
-    def _settle(self, segment: Segment, drawn: Ordered[Drawn | None]) -> list[Output]:
+    def _settle(self, segment: Segment, drawn: Ordered[Drawn | None], rounds: int) -> list[Output]:
         sequence, start, length, draws, _, drafts, _, life = segment
+        length, draws = length + rounds - 1, draws + rounds - 1
         sequence.drawing -= draws
         if drafts:
             drawn = _without_misses(drafts, drawn)
@@ -162,11 +168,12 @@ class Scheduler:
         del self._live[sequence.request.id]
         self._residents.remove(sequence, bar=bar)
 
-    def _count(self, step: Step, accepted: int) -> StepStats:
+    def _count(self, step: Step, rounds: int, accepted: int) -> StepStats:
         pool = self._cache.pool
         return StepStats(
-            rows=step.rows,
-            decode_rows=step.decode_rows,
+            rounds=rounds,
+            rows=step.rows * rounds,
+            decode_rows=step.decode_rows * rounds,
             prompt_rows=step.rows - step.decode_rows,
             running=len(self._residents.running),
             waiting=len(self._residents.waiting),

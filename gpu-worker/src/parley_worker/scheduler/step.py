@@ -45,7 +45,8 @@ class Step(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     names: the blocks that its prompts begin with. The rows of decoding sequences, drafts included, are `decode_rows` of
     `rows`; `proposed` are drafts. prefix_hits and preemptions: what was found in the cache, in tokens, and how many had
-    to go, to make this step.
+    to go, to make this step. rounds: how often it may be repeated at most, itself included, each time with the tokens
+    just drawn; more than once only where all its segments are of one row and without drafts.
     Read it before the next call of the scheduler that made it: it looks at the scheduler's own state.
     """
 
@@ -57,14 +58,16 @@ class Step(msgspec.Struct, frozen=True, eq=False, gc=False):
     proposed: int
     prefix_hits: int
     preemptions: int
+    rounds: int = 1
 
     @property
     def draw_count(self) -> int:
+        """Of one round."""
         return sum(segment.draws for segment in self.segments)
 
     @property
     def draws(self) -> list[Draw]:
-        """What the sampler is to draw, in the order of Batch.draws."""
+        """What the sampler is to draw in the first round, in the order of Batch.draws."""
         draws = []
         for segment in self.segments:
             sequence = segment.sequence

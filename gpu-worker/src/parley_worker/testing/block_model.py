@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Ordered
 
+import numpy as np
+from msgspec.structs import replace
+
 from parley_worker.scheduler.assembly import make_batch
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
 from parley_worker.scheduler.draw import Draw
@@ -24,9 +27,19 @@ class BlockModel:
         self._cells = [[-1] * BLOCK_SIZE for _ in range(blocks)]
         self._latest: list[int] = []
 
-    def run(self, step: Step) -> list[Drawn | None]:
-        """Compute a step, as an executor that looks ahead: its draws."""
-        batch = make_batch(step)
+    def run(self, step: Step, rounds: int = 1) -> list[Drawn | None]:
+        """Compute a step, as an executor that looks ahead: its draws, round by round."""
+        batch, draws = (
+            replace(make_batch(step), blocks=step.tables[[s.sequence.row for s in step.segments]]),
+            step.draws,
+        )
+        drawn = self._run(batch, draws)
+        for ahead in range(1, rounds):
+            batch = replace(batch, tokens=np.array(self._latest), positions=batch.positions + 1)
+            drawn += self._run(batch, [replace(draw, index=draw.index + ahead) for draw in draws])
+        return drawn
+
+    def _run(self, batch: Batch, draws: Ordered[Draw]) -> list[Drawn | None]:
         tokens = [int(token) if token >= 0 else self._latest[-1 - int(token)] for token in batch.tokens]
         written: dict[tuple[int, int], int] = {}
         contexts: dict[int, int] = {}
@@ -36,8 +49,8 @@ class BlockModel:
             raise AssertionError("two rows of a step are written to the same place")
         for (block, offset), cell in written.items():
             self._cells[block][offset] = cell
-        draws = zip(batch.draws, step.draws, strict=True)
-        self._latest = [choose(contexts[int(row)], draw) for row, draw in draws]
+        pairs = zip(batch.draws, draws, strict=True)
+        self._latest = [choose(contexts[int(row)], draw) for row, draw in pairs]
         return [Drawn(token) for token in self._latest]
 
     def _compute(

@@ -70,7 +70,7 @@ def advance_to_shape(scheduler: Scheduler) -> dict[str, int]:
 
 
 def drain(scheduler: Scheduler, model: BlockModel, *, lookahead: bool = False) -> dict[str, list[int]]:
-    """What the model answers each request of the scheduler.
+    """What the model answers each request of the scheduler, in as many rounds as it may.
 
     Raises AssertionError when somebody waits for longer than 2000 steps, IntegrityError when blocks are lost.
     """
@@ -80,7 +80,7 @@ def drain(scheduler: Scheduler, model: BlockModel, *, lookahead: bool = False) -
         if scheduler.idle:
             return answers
         step = scheduler.schedule(0.0)
-        flight.append((step, model.run(step)))
+        flight.append((step, model.run(step, step.rounds)))
         while len(flight) > (lookahead and step.rows > 0):
             for output in scheduler.update(*flight.popleft()):
                 assert output.token_id is not None

@@ -4,9 +4,8 @@
 #include <stdexcept>
 
 #include "bfloat16.h"
-#include "decoder.h"
 #include "elementwise.h"
-#include "step.h"
+#include "model.h"
 
 using namespace parley;
 
@@ -30,11 +29,6 @@ int64_t guarded(char* message, int64_t size, Work&& work) {
 }
 
 }  // namespace
-
-struct Model {
-  Decoder decoder;
-  Step step;
-};
 
 extern "C" {
 
@@ -61,7 +55,7 @@ void parley_cache_put(Cache* cache, int64_t layer, int64_t block, int64_t head, 
 
 Model* parley_decoder_new(const DecoderShape* shape, const DecoderWeights* weights, Cache* cache, Pool* pool) {
   try {
-    return new Model{Decoder(*shape, *weights, *cache, *pool), {}};
+    return new Model(*shape, *weights, *cache, *pool);
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -71,7 +65,31 @@ void parley_decoder_free(Model* model) { delete model; }
 
 int64_t parley_decoder_execute(Model* model, const int64_t* numbers, const Tables* tables, float* scores, char* message,
                                int64_t size) {
-  return guarded(message, size, [&] { model->decoder.execute(model->step.read(numbers, *tables), scores); });
+  return guarded(message, size, [&] { model->execute(numbers, *tables, scores); });
+}
+
+int64_t parley_decoder_generate(Model* model, int64_t* numbers, const Tables* tables, float* scores, Samplers* samplers,
+                                const Draw* draws, const Rounds* rounds, int64_t* tokens, int64_t* done, char* message,
+                                int64_t size) {
+  return guarded(message, size, [&] {
+    *done = model->generate(numbers, *tables, scores, *samplers, draws, *rounds, tokens);
+  });
+}
+
+// Null when memory is lacking.
+Samplers* parley_sampler_new(int64_t vocab) {
+  try {
+    return new Samplers(vocab);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void parley_sampler_free(Samplers* samplers) { delete samplers; }
+
+int64_t parley_sampler_draw(Samplers* samplers, Pool* pool, float* scores, int64_t rows, const Draw* draws,
+                            int64_t* tokens, char* message, int64_t size) {
+  return guarded(message, size, [&] { samplers->draw(*pool, scores, rows, draws, tokens); });
 }
 
 // One operation each, as the decoder uses it.

@@ -7,9 +7,26 @@
 
 namespace parley {
 
+namespace {
+
+constexpr int64_t kCounts = 4;
+
+}  // namespace
+
+bool Step::repeats(const int64_t* numbers) {
+  const int64_t rows = numbers[0], segments = numbers[1], turns = numbers[3];
+  return segments == rows && draws(numbers) == rows && !turns;
+}
+
+void Step::advance(int64_t* numbers, const int64_t* tokens) {
+  const int64_t rows = numbers[0];
+  std::copy_n(tokens, rows, numbers + kCounts);
+  for (int64_t* position = numbers + kCounts + rows; position < numbers + kCounts + 2 * rows; ++position) ++*position;
+}
+
 Batch Step::read(const int64_t* numbers, const Tables& tables) {
   const int64_t rows = numbers[0], segments = numbers[1], draws = numbers[2];
-  const int64_t *tokens = numbers + 4, *positions = tokens + rows;
+  const int64_t *tokens = numbers + kCounts, *positions = tokens + rows;
   const int64_t* angle_of = numbers[3] ? positions + rows : positions;
   const int64_t *drawn = angle_of + rows, *starts = drawn + draws, *chosen = starts + segments + 1;
   const int64_t last = rows ? *std::max_element(positions, positions + rows) : -1;

@@ -21,6 +21,15 @@ struct Tables {
 // as a batch. Its segments' blocks are copied from their tables, as far as the furthest position needs them.
 class Step {
  public:
+  // How many draws the numbers are of.
+  static int64_t draws(const int64_t* numbers) { return numbers[2]; }
+
+  // Whether the step can be repeated: each row is a segment of its own, and drawn; its angle is its position's.
+  static bool repeats(const int64_t* numbers);
+
+  // Makes the numbers of such a step those of the next, once its rows have drawn `tokens`.
+  static void advance(int64_t* numbers, const int64_t* tokens);
+
   // The batch is good until the next call, as long as numbers and tables are. The numbers are as many as their first
   // four say. Throws std::invalid_argument for a table that there is not, and std::bad_alloc; what else may be wrong
   // with a batch is for others to see.
