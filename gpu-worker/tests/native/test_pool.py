@@ -44,6 +44,36 @@ def test_nobody_passes_a_barrier_before_all_have_come(products: Products) -> Non
     assert len(steps) == 150
 
 
+def test_who_waits_does_something_else_meanwhile(products: Products) -> None:
+    """A little at a time, until all have come: the last to come does none of it."""
+    done: list[int] = []
+
+    def work(thread: int, threads: int) -> None:
+        if thread == 0:
+            await_true(lambda: {1, 2} <= set(done))
+        products.barrier(lambda: done.append(thread) is None)
+
+    products.fork(work)
+    assert set(done) == {1, 2}
+
+
+def test_who_has_nothing_left_to_do_meanwhile_waits(products: Products) -> None:
+    """And sleeps, as others may need its core to come at all."""
+    tasks, left = worker_tasks(products), {1: 3, 2: 3}
+
+    def spend(thread: int) -> bool:
+        left[thread] -= 1
+        return left[thread] > 0
+
+    def work(thread: int, threads: int) -> None:
+        if thread == 0:
+            await_true(lambda: all(state(task) == "S" for task in tasks) and not any(left.values()))
+        products.barrier(lambda: spend(thread))
+
+    products.fork(work)
+    assert left == {1: 0, 2: 0}
+
+
 def test_forks_follow_each_other(products: Products) -> None:
     finished: list[int] = []
     for fork in range(200):

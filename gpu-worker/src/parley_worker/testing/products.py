@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 Divide = Callable[[int, int, Callable[[int, int], None]], None]
 
 _WORK = ctypes.CFUNCTYPE(None, c_void_p, ctypes.c_int, ctypes.c_int)
+_MEANWHILE = ctypes.CFUNCTYPE(ctypes.c_bool)
 _RUN = ctypes.CFUNCTYPE(None, c_int64, c_int64)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     # The result first, then the arguments.
@@ -26,7 +27,7 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "parley_quantize": (None, c_void_p, c_void_p, c_int64, c_int64, c_int64, c_void_p, c_void_p),
     "parley_multiply": (None, *(c_void_p,) * 2, c_int64, c_void_p, c_int64, *(c_void_p,) * 3, c_int64, c_int64),
     "parley_pool_fork": (None, c_void_p, _WORK, c_void_p),
-    "parley_pool_barrier": (None, c_void_p),
+    "parley_pool_barrier": (None, c_void_p, _MEANWHILE),
     "parley_shares_create": (c_void_p, c_int64),
     "parley_shares_delete": (None, c_void_p),
     "parley_shares_divide": (None, c_void_p, c_int64, c_int64, _RUN),
@@ -87,9 +88,9 @@ class Products:
             self.pool.pointer, _WORK(lambda _, thread, threads: work(thread, threads)), None
         )
 
-    def barrier(self) -> None:
-        """Inside a fork: wait for the others."""
-        self.library.functions.parley_pool_barrier(self.pool.pointer)
+    def barrier(self, meanwhile: Callable[[], bool] = lambda: False) -> None:
+        """Inside a fork: wait for the others, and call `meanwhile` as long as it returns true."""
+        self.library.functions.parley_pool_barrier(self.pool.pointer, _MEANWHILE(meanwhile))
 
     @contextmanager
     def shares(self) -> Iterator[Divide]:

@@ -106,14 +106,15 @@ void Decoder::prepare_tiles(const Batch& batch) {
 
 void Decoder::run(const Batch& batch, float* scores, int thread, int threads) noexcept {
   const bool alone = by_themselves(batch);
-  const Worker worker{thread, threads, alone, inputs_[alone ? size_t(thread) : 0]};
+  Ahead ahead(*layers_.front().qkv, thread, threads);
+  const Worker worker{thread, threads, alone, inputs_[alone ? size_t(thread) : 0], ahead};
   embed(batch, worker);
-  pool_.barrier();
+  meet(worker);
   for (int64_t index = 0; index < shape_.layers; ++index) {
     place_layer(batch, index, worker);
     const bool last = index + 1 == shape_.layers;
     if (last) take_drawn(batch, worker);
-    pool_.barrier();
+    meet(worker);
     const Rest all{hidden_.data(), batch.rows, tiles_.at(layers_[size_t(index)].reach)};
     run_layer(batch, index, last ? Rest{drawn_.data(), batch.draws, drawn_tiles_} : all, worker);
   }
@@ -149,7 +150,7 @@ void Decoder::place_layer(const Batch& batch, int64_t index, const Worker& worke
 void Decoder::run_layer(const Batch& batch, int64_t index, const Rest& rest, const Worker& worker) noexcept {
   const LayerWeights& layer = layers_[size_t(index)];
   attend_tiles(batch, index, rest.tiles, worker.thread);
-  pool_.barrier();
+  meet(worker);
   if (is_int8(*layer.output)) {
     const auto [first, last] = worker.own(rest.rows);
     for (int64_t row = first; row < last; ++row)
@@ -193,15 +194,20 @@ void Decoder::normalize_rows(const float* rows, int64_t count, const float* weig
 }
 
 void Decoder::share_inputs(const Worker& worker) noexcept {
-  if (!worker.alone) pool_.barrier();
+  if (!worker.alone) meet(worker);
 }
 
-// A product that all threads wait for. What they multiply next is on its way to them meanwhile.
+// All threads have come: what any of them wrote, all may read. What is multiplied next is on its way to those who wait.
+void Decoder::meet(const Worker& worker) noexcept {
+  pool_.barrier([&] { return worker.ahead.ask(); });
+}
+
+// A product that all threads wait for.
 void Decoder::multiply_all(const Matrix& matrix, const Rows& rows, const Output& out, const Matrix& next,
                            const Worker& worker) noexcept {
   multiply(matrix, rows, out, shares_, worker.thread);
-  read_ahead(next, worker.thread, worker.threads);
-  pool_.barrier();
+  worker.ahead = Ahead(next, worker.thread, worker.threads);
+  meet(worker);
 }
 
 // Normalizes and rotates the heads of a row that share keys and values, and puts these into their block.

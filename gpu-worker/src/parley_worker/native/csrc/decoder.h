@@ -5,6 +5,7 @@
 #include <map>
 #include <vector>
 
+#include "ahead.h"
 #include "attention.h"
 #include "buffer.h"
 #include "gemm.h"
@@ -60,6 +61,7 @@ class Decoder {
     int thread, threads;
     bool alone;
     Inputs& inputs;
+    Ahead& ahead;  // of the next product
 
     Run own(int64_t rows) const { return alone ? Run{0, rows} : share(rows, thread, threads); }
   };
@@ -74,6 +76,7 @@ class Decoder {
   void embed(const Batch& batch, const Worker& worker) noexcept;
   void normalize_rows(const float* rows, int64_t count, const float* weight, const Matrix& matrix,
                       const Worker& worker) noexcept;
+  void meet(const Worker& worker) noexcept;
   void share_inputs(const Worker& worker) noexcept;
   void multiply_all(const Matrix& matrix, const Rows& rows, const Output& out, const Matrix& next,
                     const Worker& worker) noexcept;

@@ -16,8 +16,6 @@ using namespace simd;
 constexpr int64_t kTileRows = 240;
 // What is read of a panel before the first rows come again: it stays in the cache nearest to the core.
 constexpr int64_t kBlockBytes = 32 << 10;
-// What is read of the next matrix before all have done with this one.
-constexpr int64_t kAhead = 8 << 10;
 
 void begin(const Matrix&, int64_t, float* sums, int64_t rows) { std::fill_n(sums, rows * kPanel, 0.0f); }
 
@@ -111,11 +109,6 @@ void multiply(const Matrix& matrix, const Rows& rows, const Output& out, Shares&
             case Format::int8: return multiply_panels<Int8Kind>(matrix, rows, out, panels);
         }
     });
-}
-
-void read_ahead(const Matrix& matrix, int thread, int threads) noexcept {
-    const std::byte* const begin = matrix.panel(share(matrix.panels(), thread, threads).first);
-    for (int64_t i = 0; i < std::min(kAhead, matrix.panel_bytes()); i += kCacheLine) prefetch(begin + i);
 }
 
 }  // namespace parley

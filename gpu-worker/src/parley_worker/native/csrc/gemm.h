@@ -45,7 +45,4 @@ struct Output {
 // the threads.
 void multiply(const Matrix& matrix, const Rows& rows, const Output& out, Shares& shares, int thread) noexcept;
 
-// Asks for the beginning of a thread's share of a matrix that is multiplied next.
-void read_ahead(const Matrix& matrix, int thread, int threads) noexcept;
-
 }  // namespace parley

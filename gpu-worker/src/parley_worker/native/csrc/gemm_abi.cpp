@@ -36,7 +36,7 @@ int64_t parley_pool_resize(Pool* pool, int64_t threads) {
 
 void parley_pool_fork(Pool* pool, Pool::Work work, void* context) { pool->fork(work, context); }
 
-void parley_pool_barrier(Pool* pool) { pool->barrier(); }
+void parley_pool_barrier(Pool* pool, bool (*meanwhile)()) { pool->barrier(meanwhile); }
 
 // Null without memory.
 Shares* parley_shares_create(int64_t threads) {

@@ -95,7 +95,7 @@ void Pool::serve(int thread, uint32_t epoch) noexcept {
         await_change(epoch_, epoch);
         if (work_ == nullptr) return;
         work_(context_, thread, threads_);
-        barrier();
+        barrier([] { return false; });
     }
 }
 
@@ -106,16 +106,18 @@ void Pool::fork(Work work, void* context) noexcept {
     epoch_.fetch_add(1);
     epoch_.notify_all();
     work(context, 0, threads_);
-    barrier();
+    barrier([] { return false; });
 }
 
-void Pool::barrier() noexcept {
-    if (threads_ == 1) return;
-    const uint32_t phase = phase_.load(std::memory_order_relaxed);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads_) return await_change(phase_, phase);
+bool Pool::arrive(uint32_t phase) noexcept {
+    if (threads_ == 1) return true;
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < threads_) return false;
     arrived_.store(0, std::memory_order_relaxed);
     phase_.store(phase + 1);
     phase_.notify_all();
+    return true;
 }
+
+void Pool::await(uint32_t phase) const noexcept { await_change(phase_, phase); }
 
 }  // namespace parley

@@ -37,10 +37,19 @@ class Pool {
                   const_cast<void*>(static_cast<const void*>(&function)));
     }
 
-    // Inside a fork, by every thread: returns when all have come. What any wrote before, all see after.
-    void barrier() noexcept;
+    // Inside a fork, by every thread: returns when all have come. What any wrote before, all see after. Who has to wait
+    // calls `meanwhile` for as long as it returns true: it does a little at a time.
+    template <class Meanwhile>
+    void barrier(Meanwhile&& meanwhile) noexcept {
+        const uint32_t phase = phase_.load(std::memory_order_relaxed);
+        if (arrive(phase)) return;
+        while (phase_.load(std::memory_order_acquire) == phase)
+            if (!meanwhile()) return await(phase);
+    }
 
  private:
+    bool arrive(uint32_t phase) noexcept;  // whether all have come
+    void await(uint32_t phase) const noexcept;
     void serve(int thread, uint32_t epoch) noexcept;
     void start(int threads);
     void stop() noexcept;
