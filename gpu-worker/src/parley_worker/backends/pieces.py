@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from parley_worker.core import Chunk, FinishReason, TokenLogprob, Usage
-from parley_worker.scheduler.request import Output, Request
+from parley_worker.scheduler.request import Drawn, Output, Request
 from parley_worker.text.answer import AnswerText
 
 
@@ -26,7 +26,8 @@ class Pieces:
         token_ids: list[int] = []
         logprobs: list[TokenLogprob] = []
         for output in outputs:
-            logprobs.extend(_logprobs(output))
+            if output.drawn is not None:
+                logprobs.extend(_logprobs(output.drawn))
             if reason := self._push(output, token_ids):
                 self._pending += self._text.flush()
                 break
@@ -44,6 +45,6 @@ class Pieces:
         return FinishReason.STOP if self._text.stopped else output.finish_reason
 
 
-def _logprobs(output: Output) -> Iterator[TokenLogprob]:
-    if output.drawn is not None and output.drawn.logprob is not None:
-        yield TokenLogprob(output.drawn.token_id, output.drawn.logprob, output.drawn.best)
+def _logprobs(drawn: Drawn) -> Iterator[TokenLogprob]:
+    if drawn.logprob is not None:
+        yield TokenLogprob(drawn.token_id, drawn.logprob, drawn.best)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -57,14 +57,9 @@ class TorchBackend:
         """Whether the engine runs. False from its death to the end of its restart: jobs get Unavailable meanwhile."""
         return self._client.ready
 
-    async def generate(self, job: Job) -> AsyncGenerator[Chunk]:
+    def generate(self, job: Job) -> AsyncGenerator[Chunk]:
         """See `Backend.generate`."""
-        check_params(job.params)
-        prompt = await self._encode(partial(self._encode_fitting, job), job.messages)
-        answer = self.answer(prompt, job.params, job.resume, field="messages", user=job.user, deadline=job.deadline)
-        async with aclosing(answer) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return self._answer(partial(self._encode_job, job), job.params, job.resume, "messages", job.user, job.deadline)
 
     async def wait_ready(self) -> None:
         """Return when the engine runs. Raises Unavailable if it has not started again for too long."""
@@ -81,34 +76,35 @@ class TorchBackend:
         """The token ids that ask for the next message. Raises BadInput if the template refuses the messages."""
         return await self._encode(partial(self._checkpoint.tokenizer.encode_chat, messages), messages)
 
-    async def answer(
+    def answer(
+        self, prompt: tuple[int, ...], params: SamplingParams, *, field: str = "prompt"
+    ) -> AsyncGenerator[Chunk]:
+        """The answer to a prompt of token ids, as `Backend.generate`; `field` is what the caller calls the prompt."""
+
+        async def given() -> tuple[int, ...]:
+            return prompt
+
+        return self._answer(given, params, NOTHING, field)
+
+    async def _answer(
         self,
-        prompt: tuple[int, ...],
+        encode: Callable[[], Awaitable[tuple[int, ...]]],
         params: SamplingParams,
-        resume: Prefix = NOTHING,
-        *,
-        field: str = "prompt",
+        resume: Prefix,
+        field: str,
         user: str = "",
         deadline: float | None = None,
     ) -> AsyncGenerator[Chunk]:
-        """The answer to a prompt of token ids, with parameters that `check_params` has passed.
-
-        As `Backend.generate`; `field` is what the caller calls the prompt. user and deadline as in `Job`.
-        """
+        # One generator from here to the client's: each that a token passes through costs as much as its text.
+        check_params(params)
+        prompt = await encode()
         self._check_prompt(prompt, resume, field)
         request = replace(self._request(prompt, params, resume), user=user, deadline=deadline)
         text = AnswerText(self._checkpoint.tokenizer.detokenizer(), params.stop)
         pending = _resume(text, resume, request.stop_ids)
-        reason = self._finished(request, text, len(prompt))
-        if reason:
-            usage = Usage(len(prompt), request.answered)
-            yield Chunk(pending + text.flush(), (), reason, usage)
+        if reason := self._finished(request, text, len(prompt)):
+            yield Chunk(pending + text.flush(), (), reason, Usage(len(prompt), request.answered))
             return
-        async with aclosing(self._stream(request, text, pending)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    async def _stream(self, request: Request, text: AnswerText, pending: str) -> AsyncGenerator[Chunk]:
         pieces = Pieces(request, text, pending)
         try:
             async with aclosing(self._client.generate(request)) as made:
@@ -123,6 +119,9 @@ class TorchBackend:
             raise DeadlineExceeded(str(error)) from error
         except RequestError as error:
             raise Internal(str(error)) from error
+
+    async def _encode_job(self, job: Job) -> tuple[int, ...]:
+        return await self._encode(partial(self._encode_fitting, job), job.messages)
 
     async def _encode(self, encode: Encode, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
         try:
