@@ -5,7 +5,7 @@
 Each engine answers a prompt of 200 tokens greedily, in turns, all with the same threads; counted is from the first
 token to the last. llama.cpp runs its library's own loop in a process of its own, transformers `generate` in this one,
 ours the engine process behind its socket, which is how it serves; speculation is off. "executor" is of the same answers
-of ours the time within the calls of the executor alone: what is between it and the engine is lost outside of kernels.
+of ours the time within the calls of the library alone: what is between it and the engine is lost outside of kernels.
 
 The limit: the bytes of all matrices and of the keys and values that a token must read, each engine in its own format,
 over the bandwidth that a C program reads with right before and after each turn: on a shared host it may be half as much
@@ -147,10 +147,11 @@ def evaluate(each: Contender, model: Model, tokens: int, best: float) -> list[di
 
 def executed(steps: Sequence[Step], answer: Answer) -> float:
     """Tokens a second after the first, if nothing took time but the executor."""
-    taken = [step.end - step.begin for step in steps if answer.times[0] < step.end <= answer.times[-1]]
-    if len(taken) != len(answer.times) - 1:
-        raise RuntimeError(f"{len(taken)} steps made {len(answer.times) - 1} tokens")
-    return len(taken) / sum(taken)
+    taken = [step for step in steps if answer.times[0] < step.end <= answer.times[-1]]
+    tokens = sum(step.rounds for step in taken)
+    if tokens != len(answer.times) - 1:
+        raise RuntimeError(f"{tokens} rounds made {len(answer.times) - 1} tokens")
+    return tokens / sum(step.end - step.begin for step in taken)
 
 
 def result(name: str, rates: list[float], turns: list[Turn], read: float, best: float) -> dict[str, Any]:

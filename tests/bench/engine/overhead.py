@@ -1,10 +1,11 @@
-"""What a step takes outside of the model: scheduling, arrays, sampling, the socket, by how many sequences share it.
+"""What a token takes outside of the kernels: scheduling, arrays, the socket, by how many sequences share a step.
 
     PYTHONPATH=tests .venv/bin/python tests/bench/engine/overhead.py [small|medium]
 
 An engine process as it serves, with a clock around the decoder's native call alone, and its client in this process on
 the same two cores. Counted are the steps that only decode, with so many sequences: from the end of one call to the
-begin of the next is overhead. Greedy, and sampled with temperature, top-k and top-p.
+begin of the next is overhead, which the rounds of a call share. The draws are in the call; sampler.py times them.
+Greedy, and sampled with temperature, top-k and top-p.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import sys
 import tempfile
 from itertools import pairwise
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +46,16 @@ async def run(model: Model, batch: int, sampling: Sampling) -> dict[str, float]:
 
 
 def account(steps: list[Step], batch: int) -> dict[str, float]:
-    """Of neighbouring steps that both decode `batch` sequences: seconds of a step, of its overhead, and the share."""
+    """Of neighbouring calls that both decode `batch` sequences: seconds of a round, of its overhead, and the share."""
     pairs = [(one, other) for one, other in pairwise(steps) if one[:2] == other[:2] == (batch, batch)]
     whole = [other.begin - one.begin for one, other in pairs]
     outside = [other.begin - one.end for one, other in pairs]
+    rounds = [one.rounds for one, _ in pairs]
+    step = statistics.median(map(truediv, whole, rounds))
     return {
-        "rate": batch / statistics.median(whole),
-        "step": statistics.median(whole),
-        "outside": statistics.median(outside),
+        "rate": batch / step,
+        "step": step,
+        "outside": statistics.median(map(truediv, outside, rounds)),
         "share": sum(outside) / sum(whole),
     }
 

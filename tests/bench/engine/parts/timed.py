@@ -22,12 +22,16 @@ from parley_worker.engine.process import EngineProcess
 
 
 class Step(NamedTuple):
-    """One call of the native decoder; begin and end by time.perf_counter, which is one clock for all processes."""
+    """One call of the native decoder, draws included; `rounds`: how many tokens it brought each of its segments.
+
+    begin and end by time.perf_counter, which is one clock for all processes.
+    """
 
     segments: int
     rows: int
     begin: float
     end: float
+    rounds: int
 
 
 class TimedProcess(EngineProcess):

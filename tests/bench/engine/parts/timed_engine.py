@@ -1,6 +1,6 @@
 """The engine process with a clock around its kernels: `timed_engine.py FD PARENT CONFIG`, as `parley_worker.engine`.
 
-When it is told to stop it writes [segments, rows, begin, end] of each step that the native decoder computed to the file
+When it is told to stop it writes [segments, rows, begin, end, rounds] of each call of the native decoder to the file
 that STEPS_FILE names.
 """
 
@@ -11,6 +11,7 @@ import os
 import time
 from array import array
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from parley_worker.engine import __main__ as process
@@ -23,13 +24,20 @@ STEPS_FILE = "PARLEY_BENCH_STEPS"
 class TimedDecoder(Decoder):
     """A decoder that remembers when it began and ended."""
 
-    steps: list[tuple[int, int, float, float]] = []  # noqa: RUF012 - one process, one decoder
+    steps: list[tuple[int, int, float, float, int]] = []  # noqa: RUF012 - one process, one decoder
 
     def execute(self, numbers: array[int], tables: abi.Tables, scores: int) -> None:
         rows, segments = numbers[:2]
         begin = time.perf_counter()
         super().execute(numbers, tables, scores)
-        self.steps.append((segments, rows, begin, time.perf_counter()))
+        self.steps.append((segments, rows, begin, time.perf_counter(), 1))
+
+    def generate(self, numbers: array[int], *others: Any) -> list[int]:
+        rows, segments, draws = numbers[:3]
+        begin = time.perf_counter()
+        tokens = super().generate(numbers, *others)
+        self.steps.append((segments, rows, begin, time.perf_counter(), len(tokens) // draws if draws else 1))
+        return tokens
 
 
 def main() -> None:
