@@ -48,10 +48,14 @@ def test_who_waits_does_something_else_meanwhile(products: Products) -> None:
     """A little at a time, until all have come: the last to come does none of it."""
     done: list[int] = []
 
+    def go_on(thread: int) -> bool:
+        done.append(thread)
+        return True
+
     def work(thread: int, threads: int) -> None:
         if thread == 0:
             await_true(lambda: {1, 2} <= set(done))
-        products.barrier(lambda: done.append(thread) is None)
+        products.barrier(lambda: go_on(thread))
 
     products.fork(work)
     assert set(done) == {1, 2}
