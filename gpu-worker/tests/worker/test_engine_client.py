@@ -16,7 +16,7 @@ import pytest
 from parley_kit.errors import DeadlineExceeded, Internal, ParleyError, Unavailable
 from parley_worker.backends.torch import Checkpoint, TorchBackend
 from parley_worker.config import EngineConfig
-from parley_worker.core import ChatMessage, FinishReason, Job
+from parley_worker.core import ChatMessage, FinishReason, Job, SamplingParams
 from parley_worker.engine.client import EngineClient
 from parley_worker.engine.errors import DeadlinePassed, EngineDied, NonFiniteScores, RequestError
 from parley_worker.engine.inbox import Inbox
@@ -230,6 +230,14 @@ async def test_a_request_that_cannot_be_said_leaves_nothing_behind(client: Engin
         await collect(client, replace(request("answer"), max_tokens=10**30))
     assert not client._inboxes
     assert len(await collect(client, request("answer"))) == 3
+
+
+async def test_what_a_step_made_of_an_answer_is_one_chunk(client: EngineClient) -> None:
+    """However many tokens that is: with it goes one write to the stream."""
+    backend = TorchBackend(Checkpoint.read(CONFIG), client, "small")
+    job = Job("job", (ChatMessage("user", "hello"),), SamplingParams(ignore_eos=True), user="answer")
+    made = [chunk.token_ids async for chunk in backend.generate(job)]
+    assert made in ([(1, 2), (3,)], [(1, 2, 3)])  # the second where its step had come too before anybody read
 
 
 @pytest.mark.parametrize(("user", "error"), [("sarah", DeadlineExceeded), ("", Internal)])
