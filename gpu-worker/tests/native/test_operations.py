@@ -107,9 +107,10 @@ SHAPES = [  # head_dim, heads that share keys, rows, tokens before them, reach
     (12, 3, 40, 5, 16),
     (64, 40, 1, 100, 33),
     (96, 1, 32, 0, 1),
-    (64, 3, 10, 125, 0),  # from here on over the borders of chunks of 128 positions
+    (64, 3, 10, 125, 0),
+    (64, 3, 10, 250, 0),  # from here on over the borders of chunks of 256 positions
     (64, 7, 2, 255, 0),
-    (36, 1, 3, 383, 0),
+    (36, 1, 3, 767, 0),
     (80, 2, 20, 250, 130),
     (64, 5, 5, 300, 3),
 ]

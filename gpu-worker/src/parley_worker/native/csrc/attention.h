@@ -12,7 +12,7 @@
 
 namespace parley {
 
-constexpr int64_t kChunk = 128;
+constexpr int64_t kChunk = 256;
 
 // Rows of one sequence, and `heads` heads of keys and values from `head` on, each with the `group` query heads that
 // share it.
