@@ -49,4 +49,4 @@ def test_the_numbers_of_a_step() -> None:
     scheduler.abort("b")
     advance(scheduler)
     assert scheduler.stats is not None
-    assert (scheduler.stats.blocks_used, scheduler.stats.blocks_cached) == (1, 2)
+    assert (scheduler.stats.blocks_used, scheduler.stats.blocks_cached) == (1, 4)

@@ -43,6 +43,16 @@ def test_ids_are_not_confused_by_their_bytes() -> None:
     assert names(digests, low, 1) != names(digests, high, 1)
 
 
+def test_a_begun_block_is_named_by_what_is_before_it_and_by_all_of_its_tokens() -> None:
+    digests, size = BlockDigests(b"salt"), BLOCK_SIZE
+    full, changed = names(digests, TOKENS, 3), [99, *TOKENS[1:]]
+    begun = [digests.of_begun(full[:2], TOKENS, end) for end in range(2 * size + 1, 3 * size)]
+    assert len({*begun, *full}) == len(begun) + 3
+    assert digests.of_begun(names(digests, changed, 2), changed, 2 * size + 1) != begun[0]
+    assert digests.of_begun([], TOKENS, 5) == digests.of_begun([], TOKENS[:5], 5)
+    assert digests.of_begun([], TOKENS, 5, "ada") != digests.of_begun([], TOKENS, 5, "bob")
+
+
 def test_nobody_can_tell_the_names_of_another_process() -> None:
     assert names(BlockDigests(), TOKENS, 1) != names(BlockDigests(), TOKENS, 1)
     assert names(BlockDigests(b"salt"), TOKENS, 1) != names(BlockDigests(b"pepper"), TOKENS, 1)

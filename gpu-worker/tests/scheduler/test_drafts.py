@@ -57,8 +57,10 @@ def test_a_stop_token_cuts_what_is_accepted() -> None:
     assert [(output.token_id, output.finish_reason) for output in outputs] == [(STOP, FinishReason.STOP)]
     assert scheduler.idle
     assert scheduler.stats is not None
-    assert scheduler.stats.blocks_cached == 0
+    assert scheduler.stats.blocks_cached == 1
     scheduler.check_integrity()
+    scheduler.add(request("next", (5, 6, 1, *drafts)))
+    assert shape(scheduler.schedule(0.0)) == {"next": len(drafts) - 1}
 
 
 def test_scores_that_are_not_finite_count_only_where_a_draft_is_accepted() -> None:

@@ -79,6 +79,23 @@ def test_a_barred_block_is_found_by_nobody_until_it_is_given_out_anew() -> None:
     assert pool.find(b"b") == block
 
 
+def test_who_claims_a_block_has_it_for_himself() -> None:
+    pool = BlockPool(2)
+    (block,) = kept(pool, b"a")
+    assert pool.claim(b"b") is None
+    assert pool.claim(b"a") == block
+    assert (pool.find(b"a"), pool.claim(b"a"), pool.kept, pool.available) == (None, None, 0, 1)
+    pool.check_integrity([block])
+    pool.release([block])
+    assert pool.kept == 0
+
+
+def test_a_held_block_is_not_claimed() -> None:
+    pool = BlockPool(1)
+    pool.publish(pool.allocate(), b"a")
+    assert pool.claim(b"a") is None
+
+
 def test_integrity_counts_the_holders() -> None:
     pool = BlockPool(2)
     block = pool.allocate()

@@ -35,7 +35,45 @@ def test_the_next_turn_of_a_conversation_finds_prompt_and_answer() -> None:
     while not scheduler.idle:
         advance(scheduler)
     scheduler.add(request("next", (*prompt, *(7,) * 30, 1, 2, 3)))
-    assert scheduler.schedule(0.0).prefix_hits == 48
+    assert scheduler.schedule(0.0).prefix_hits == 49
+
+
+def test_a_block_that_was_left_in_its_middle_is_taken_by_one() -> None:
+    scheduler, model, prompt = Scheduler(32, 4, 256, step_tokens=128), BlockModel(32), tuple(range(20))
+    first = request("first", prompt, max_tokens=7)
+    scheduler.add(first)
+    tokens = (*prompt, *drain(scheduler, model)["first"])
+    nexts = [request(name, (*tokens, n)) for n, name in enumerate("abc")]
+    for each in nexts:
+        scheduler.add(each)
+    step = scheduler.schedule(0.0)
+    assert (shape(step), step.prefix_hits) == ({"a": 2, "b": 12, "c": 12}, 26 + 16 + 16)
+    outputs = scheduler.update(step, model.run(step))
+    assert [output.cached_tokens for output in outputs] == [26, 16, 16]
+    answers = drain(scheduler, model)
+    for each, output in zip(nexts, outputs, strict=True):
+        assert [output.token_id, *answers[each.id]] == answer(each, 4)
+
+
+def test_a_block_that_was_left_in_its_middle_is_not_for_who_repeats_less_of_it() -> None:
+    scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(20))
+    scheduler.add(request("turn", prompt, max_tokens=5))
+    while not scheduler.idle:
+        advance(scheduler)
+    sevens = (7,) * 4
+    scheduler.add(request("same", (*prompt, *sevens)))
+    scheduler.add(request("other", (*prompt, 7, 7, 7, 8, 8)))
+    scheduler.add(request("all", (*prompt, *sevens, 8)))
+    assert shape(scheduler.schedule(0.0)) == {"same": 8, "other": 9, "all": 1}
+
+
+def test_nobody_finds_the_block_that_a_failed_one_left() -> None:
+    scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(8))
+    scheduler.add(request("fails", prompt))
+    advance(scheduler)
+    advance(scheduler, None)
+    scheduler.add(request("next", (*prompt, 7, 1, 2)))
+    assert scheduler.schedule(0.0).prefix_hits == 0
 
 
 def test_an_answer_is_found_while_it_is_made() -> None:
@@ -104,8 +142,8 @@ def test_nobody_finds_what_another_user_said() -> None:
     scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(40))
     scheduler.add(request("a", prompt, max_tokens=1, user="ada"))
     advance(scheduler)
-    scheduler.add(request("b", prompt, max_tokens=1, user="bob"))
-    assert advance_to_shape(scheduler) == {"b": 40}
+    scheduler.add(request("b", (*prompt, 1), max_tokens=1, user="bob"))
+    assert advance_to_shape(scheduler) == {"b": 41}
     scheduler.add(request("c", prompt, user="ada"))
     assert advance_to_shape(scheduler) == {"c": 40 - 2 * BLOCK_SIZE}
 
@@ -115,6 +153,8 @@ def test_without_sharing_everybody_computes_his_own() -> None:
     scheduler.add(request("a", prompt, max_tokens=1))
     scheduler.add(request("b", prompt, max_tokens=1))
     assert advance_to_shape(scheduler) == {"a": 40, "b": 40}
+    assert scheduler.stats is not None
+    assert scheduler.stats.blocks_cached == 0
     scheduler.add(request("c", prompt))
     assert advance_to_shape(scheduler) == {"c": 40}
 

@@ -40,6 +40,7 @@ class PagedCache:
         """Give a sequence a row of the tables, and all that is cached of its prefix."""
         sequence.row = self._rows.pop()
         self.take_over(sequence)
+        self._take_begun(sequence)
 
     def leave(self, sequence: Sequence, *, bar: bool = False) -> None:
         """Take row and blocks from a sequence; `bar`: nobody is to find what it held.
@@ -49,10 +50,11 @@ class PagedCache:
         if bar:
             for block in sequence.blocks:
                 self.pool.bar(block)
+        self._publish_begun(sequence)
         self.pool.release(reversed(sequence.blocks))
         self._rows.append(sequence.row)
         sequence.blocks.clear()
-        sequence.row, sequence.computed, sequence.published = NOWHERE, 0, 0
+        sequence.row, sequence.computed, sequence.settled, sequence.published = NOWHERE, 0, 0, 0
 
     def match(self, sequence: Sequence) -> tuple[int, int]:
         """How many blocks of its prefix a sequence without blocks would find, and how many of these nobody holds.
@@ -74,11 +76,7 @@ class PagedCache:
             self.pool.hold(block)
             self._append(sequence, block)
             sequence.computed += BLOCK_SIZE
-        found = sequence.computed - begin
-        self.hits += found
-        if not sequence.recomputed:
-            sequence.cached += found
-        return found
+        return self._count(sequence, sequence.computed - begin)
 
     def next_name(self, sequence: Sequence) -> bytes | None:
         """The name of the block that the next token of a sequence is in, if the sequence could share it."""
@@ -107,7 +105,7 @@ class PagedCache:
 
     def publish(self, sequence: Sequence, computed: int) -> None:
         """Make the blocks of the first `computed` tokens findable, all of which are known and have been computed."""
-        blocks = computed // BLOCK_SIZE
+        sequence.settled, blocks = computed, computed // BLOCK_SIZE
         if self._share and blocks > sequence.published:
             self._name(sequence, blocks)
             for index in range(sequence.published, blocks):
@@ -117,6 +115,33 @@ class PagedCache:
     def check_integrity(self, running: Iterable[Sequence]) -> None:
         """Raise IntegrityError unless exactly `running` hold blocks."""
         self.pool.check_integrity(chain.from_iterable(sequence.blocks for sequence in running))
+
+    def _publish_begun(self, sequence: Sequence) -> None:
+        """Let who goes on from where a sequence stands have its last block too."""
+        blocks, begun = divmod(sequence.settled, BLOCK_SIZE)
+        if self._share and begun:
+            self._name(sequence, blocks)
+            self.pool.publish(sequence.blocks[blocks], self._name_begun(sequence, sequence.settled))
+
+    def _take_begun(self, sequence: Sequence) -> None:
+        """Give a sequence the block that another one left behind in the middle of what follows its blocks.
+
+        It is the sequence's own then, as it writes to it: whoever comes next with the same tokens computes them.
+        """
+        most = min(BLOCK_SIZE, len(sequence.tokens) - sequence.computed) if self._share else 0
+        for begun in range(most - 1, 0, -1):
+            block = self.pool.claim(self._name_begun(sequence, sequence.computed + begun))
+            if block is not None:
+                self._append(sequence, block)
+                sequence.computed += begun
+                self._count(sequence, begun)
+                return
+
+    def _count(self, sequence: Sequence, found: int) -> int:
+        self.hits += found
+        if not sequence.recomputed:
+            sequence.cached += found
+        return found
 
     def _append(self, sequence: Sequence, block: int) -> None:
         self.tables[sequence.row, len(sequence.blocks)] = block
@@ -136,6 +161,9 @@ class PagedCache:
     def _shareable(self, sequence: Sequence) -> int:
         """How many blocks a sequence may find rather than compute."""
         return (len(sequence.tokens) - 1) // BLOCK_SIZE if self._share else 0
+
+    def _name_begun(self, sequence: Sequence, end: int) -> bytes:
+        return self._digests.of_begun(sequence.digests, sequence.tokens, end, sequence.request.user)
 
     def _name(self, sequence: Sequence, blocks: int) -> None:
         self._digests.extend(sequence.digests, sequence.tokens, blocks, sequence.request.user)

@@ -25,9 +25,22 @@ class BlockDigests:
 
     def extend(self, digests: list[bytes], tokens: Ordered[int], blocks: int, owner: str = "") -> None:
         """Append to `digests`, the owner's names of the first blocks of `tokens`, up to the first `blocks` of them."""
-        parent = digests[-1] if digests else blake2b(owner.encode(), key=self._salt, digest_size=_DIGEST_BYTES).digest()
+        parent = digests[-1] if digests else self._root(owner)
         ids = array("i", tokens[len(digests) * BLOCK_SIZE : blocks * BLOCK_SIZE])
         data, size = ids.tobytes(), BLOCK_SIZE * ids.itemsize
         for start in range(0, len(data), size):
             parent = blake2b(parent + data[start : start + size], digest_size=_DIGEST_BYTES).digest()
             digests.append(parent)
+
+    def of_begun(self, digests: Ordered[bytes], tokens: Ordered[int], end: int, owner: str = "") -> bytes:
+        """The name of the block that token `end` is in, as long as it has the tokens before that alone, at least one.
+
+        `digests` has the names of all blocks before it. No full block has such a name: it is made of less.
+        """
+        blocks = end // BLOCK_SIZE
+        parent = digests[blocks - 1] if blocks else self._root(owner)
+        ids = array("i", tokens[blocks * BLOCK_SIZE : end])
+        return blake2b(parent + ids.tobytes(), digest_size=_DIGEST_BYTES).digest()
+
+    def _root(self, owner: str) -> bytes:
+        return blake2b(owner.encode(), key=self._salt, digest_size=_DIGEST_BYTES).digest()

@@ -61,6 +61,15 @@ class BlockPool:
             del self._kept[block]
         self._holders[block] += 1
 
+    def claim(self, name: bytes) -> int | None:
+        """Hold the block of that name, unless somebody holds it: the caller may write to it, and nobody finds it."""
+        block = self._found.get(name)
+        if block is None or self._holders[block]:
+            return None
+        self.hold(block)
+        self._unname(block)
+        return block
+
     def publish(self, block: int, name: bytes) -> None:
         """Make a held block findable, once its contents are computed.
 

@@ -18,9 +18,10 @@ class Sequence:
     prompt, without what an earlier attempt answered. tokens: those it has, always the same list. blocks: those it
     holds, in order of position. digests: the names of its first full blocks. row: its place in the block tables,
     NOWHERE while it waits. computed: the tokens that have their keys and values in the blocks, or will have when the
-    steps in flight are done. published: its first blocks that are findable, or are not to be. drawing: the draws in
-    flight; source: which draw of the latest step was its. cached: tokens that it found in the cache before it gave its
-    blocks back for the first time. recomputed: how often it did. counts: of its tokens, where its draws need them.
+    steps in flight are done. settled: the same without those in flight. published: its first blocks that are findable,
+    or are not to be. drawing: the draws in flight; source: which draw of the latest step was its. cached: tokens that
+    it found in the cache before it gave its blocks back for the first time. recomputed: how often it did. counts: of
+    its tokens, where its draws need them.
     """
 
     request: Request
@@ -32,6 +33,7 @@ class Sequence:
     digests: list[bytes] = field(default_factory=list)
     row: int = NOWHERE
     computed: int = 0
+    settled: int = 0
     published: int = 0
     drawing: int = 0
     source: int = 0
