@@ -33,7 +33,7 @@ class StreamWriter:
         self._loop = asyncio.get_running_loop()
         self._due = 0.0
         self._delta: Delta | None = None
-        self._busy = False  # with a delta under way, or one that is due at some time
+        self._busy = False  # with a delta that is under way, asked for, or due at some time
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._over = asyncio.Event()
@@ -47,7 +47,7 @@ class StreamWriter:
         if self._closed or self._loop.time() >= self._due:
             self._writes.join(self)
         else:
-            self._timer = self._loop.call_at(self._due, self._writes.join, self)
+            self._timer = self._loop.call_at(self._due, self._join)
 
     def close(self) -> None:
         """Nothing new comes: `run` ends once all is written."""
@@ -58,9 +58,11 @@ class StreamWriter:
         self.wake()
 
     async def run(self) -> None:
-        """Until closed and written. Raises Fenced when the stream is somebody else's, or the lease not ours any more.
+        """Until closed and written. Raises Fenced when the stream is somebody else's, or the lease not ours any more,
+        and whatever else than Unavailable an append may raise.
 
-        Nothing is written after it has ended."""
+        No write is begun after it has ended. One that is under way then may still arrive: the fence judges it.
+        """
         try:
             await self._over.wait()
         finally:
@@ -72,7 +74,6 @@ class StreamWriter:
 
     def take(self) -> Delta | None:
         """See `Writer.take`."""
-        self._timer = None
         if self._over.is_set():
             return None
         self._delta = self._delta or self._transcript.take()
@@ -85,17 +86,19 @@ class StreamWriter:
 
     def wrote(self, error: Exception | None) -> None:
         """See `Writer.wrote`."""
-        if self._over.is_set():
-            return
         if isinstance(error, Unavailable):
             log.warning("stream_unavailable", generation_id=self.generation_id, error=error.message)
-            self._timer = self._loop.call_later(RETRY_SECONDS, self._writes.join, self)
+            self._timer = self._loop.call_later(RETRY_SECONDS, self._join)
         elif error is not None:
             self._end(error)
         else:
             self._delta = None
             self._due = self._loop.time() + COALESCE_SECONDS
             self._rest()
+
+    def _join(self) -> None:
+        self._timer = None
+        self._writes.join(self)
 
     def _rest(self) -> None:
         """Nothing is under way."""

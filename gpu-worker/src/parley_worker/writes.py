@@ -27,14 +27,15 @@ class Writer(Protocol):
         ...
 
     def wrote(self, error: Exception | None) -> None:
-        """What became of the delta that it was taken; the errors are those of `TokenStreams.append`."""
+        """What became of the delta that was taken: the error is one of `TokenStreams.append`, or a fault of ours."""
         ...
 
 
 class Writes:
-    """One append for all that joined in a turn of the event loop and go to the same place.
+    """One append for all that joined in a turn of the event loop and go to the same place, or as many as are allowed.
 
-    A place that is slow, or away, keeps nobody else waiting; nor do writes wait for those before them.
+    A place that is slow, or away, keeps nobody else waiting; nor do writes wait for those before them. Each has its end
+    within the patience of the store, whether or not its writer still wants to know.
     """
 
     def __init__(self, streams: TokenStreams) -> None:
@@ -52,8 +53,12 @@ class Writes:
         joined, self._joined = self._joined, []
         places: defaultdict[str, dict[Writer, Delta]] = defaultdict(dict)
         for writer in joined:
-            if (delta := writer.take()) is not None:
-                places[self._streams.place(writer.generation_id)][writer] = delta
+            try:
+                if (delta := writer.take()) is not None:
+                    places[self._streams.place(writer.generation_id)][writer] = delta
+            except Exception as error:  # a fault of ours: it is his alone
+                log.exception("stream_write_failed", generation_id=writer.generation_id)
+                writer.wrote(error)
         for deltas in places.values():
             every = list(deltas.items())
             for first in range(0, len(every), MOST):
@@ -65,8 +70,12 @@ class Writes:
         appends = {writer.generation_id: (delta,) for writer, delta in deltas.items()}
         try:
             failed = await self._streams.append_all(appends)
-        except Exception as error:  # a fault of ours: it ends these answers, who would wait for ever
-            log.exception("stream_writes_failed", streams=len(appends))
+        except Exception as error:  # a fault of ours: whoever meets it alone would wait for ever
+            if len(deltas) > 1:
+                for writer, delta in deltas.items():
+                    await self._write({writer: delta})
+                return
+            log.exception("stream_write_failed", generation_id=next(iter(appends)))
             failed = dict.fromkeys(appends, error)
         for writer in deltas:
             writer.wrote(failed.get(writer.generation_id))

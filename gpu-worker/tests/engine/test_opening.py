@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 from torch import Tensor
 
 from parley_worker.config import EngineConfig, ExecutorKind
-from parley_worker.engine import calibration
+from parley_worker.engine import calibration, startup
 from parley_worker.engine.calibration import choose_step_tokens, choose_threads
 from parley_worker.engine.errors import EngineConfigError
 from parley_worker.engine.machine import count_physical_cores
 from parley_worker.engine.opening import open_engine
 from parley_worker.models.config import read_model_config
+from parley_worker.native import runner
 from parley_worker.native.library import Pool
 from parley_worker.scheduler.batch import BLOCK_SIZE, Batch
+from parley_worker.testing.stepping import request
 
 KINDS = [ExecutorKind.NATIVE, ExecutorKind.TORCH]
 
@@ -100,3 +104,42 @@ def test_a_step_takes_as_many_tokens_of_a_prompt_as_a_tenth_of_a_second_holds(
 
 def test_physical_cores_are_at_most_those_that_the_process_may_use() -> None:
     assert 1 <= count_physical_cores() <= len(os.sched_getaffinity(0))
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_a_native_engine_decodes_in_rounds_until_it_is_wanted(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(runner, "_SECONDS", 1e4)
+    reads, writes = pipe
+    engine = open_engine(EngineConfig(checkpoint, threads=1, executor=ExecutorKind.NATIVE, speculation=False), reads)
+
+    def go_on() -> int:
+        step = engine.scheduler.schedule(0.0)
+        return len(engine.scheduler.update(step, engine.runner.launch(step).read()))
+
+    engine.scheduler.add(request("a", (5, 6, 7), 40))
+    assert [go_on(), go_on()] == [1, 4]
+    os.write(writes, b"!")
+    assert go_on() == 1
+
+
+def test_the_engine_is_wanted_when_its_socket_can_be_read(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = list[int | None]()
+
+    def refuse(config: EngineConfig, commands: int | None = None) -> NoReturn:
+        watched.append(commands)
+        raise EngineConfigError("no")
+
+    monkeypatch.setattr(startup, "open_engine", refuse)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        startup.serve(theirs, EngineConfig(checkpoint))
+        assert watched == [theirs.fileno()]

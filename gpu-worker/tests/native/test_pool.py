@@ -54,7 +54,7 @@ def test_who_waits_does_something_else_meanwhile(products: Products) -> None:
 
     def work(thread: int, threads: int) -> None:
         if thread == 0:
-            await_true(lambda: {1, 2} <= set(done))
+            became_true(lambda: {1, 2} <= set(done))
         products.barrier(lambda: go_on(thread))
 
     products.fork(work)
@@ -63,7 +63,7 @@ def test_who_waits_does_something_else_meanwhile(products: Products) -> None:
 
 def test_who_has_nothing_left_to_do_meanwhile_waits(products: Products) -> None:
     """And sleeps, as others may need its core to come at all."""
-    tasks, left = worker_tasks(products), {1: 3, 2: 3}
+    tasks, left, slept = worker_tasks(products), {1: 3, 2: 3}, list[bool]()
 
     def spend(thread: int) -> bool:
         left[thread] -= 1
@@ -71,10 +71,11 @@ def test_who_has_nothing_left_to_do_meanwhile_waits(products: Products) -> None:
 
     def work(thread: int, threads: int) -> None:
         if thread == 0:
-            await_true(lambda: all(state(task) == "S" for task in tasks) and not any(left.values()))
+            slept.append(became_true(lambda: all(state(task) == "S" for task in tasks) and not any(left.values())))
         products.barrier(lambda: spend(thread))
 
     products.fork(work)
+    assert slept == [True]
     assert left == {1: 0, 2: 0}
 
 
@@ -117,13 +118,11 @@ def test_threads_that_wait_for_another_sleep(products: Products) -> None:
 
     def work(thread: int, threads: int) -> None:
         if thread == 0:
-            until = time.monotonic() + 30
-            while not slept and time.monotonic() < until:
-                slept.extend([True] if all(state(task) == "S" for task in tasks) else [])
+            slept.append(became_true(lambda: all(state(task) == "S" for task in tasks)))
         products.barrier()
 
     products.fork(work)
-    assert slept
+    assert slept == [True]
 
 
 def test_signals_are_for_others(products: Products) -> None:
@@ -157,7 +156,12 @@ def ticks(task: int) -> list[str]:
 
 
 def await_true(condition: Callable[[], bool]) -> None:
+    assert became_true(condition)
+
+
+def became_true(condition: Callable[[], bool]) -> bool:
+    """For use in a fork, where what is raised is lost and a thread that does not come keeps all waiting for ever."""
     until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
+    while not (result := condition()) and time.monotonic() < until:
         time.sleep(0.001)
+    return result

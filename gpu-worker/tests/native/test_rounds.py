@@ -151,6 +151,16 @@ def test_a_step_with_a_prompt_is_not_repeated(executor: NativeExecutor) -> None:
         )
 
 
+def test_draws_that_are_not_those_of_the_rounds_are_refused(executor: NativeExecutor) -> None:
+    scheduler = started(open_runner(executor), executor, 20, 20)
+    step, sampler = scheduler.schedule(0.0), NativeSampler(executor.pool, executor.config.vocab_size)
+    with pytest.raises(ValueError, match="2 draws for 2 rounds of 2"):
+        executor.generate(
+            *(list_rows(step), step.tables, sampler.native, sampler.describe(step.draws)),
+            abi.Rounds(2, HOURS, -1, 0, 0),
+        )
+
+
 def test_a_model_whose_angles_grow_with_a_sequence_takes_single_steps(tmp_path: Path) -> None:
     folder = write_checkpoint(tmp_path / "model", **all_cases()["rope: dynamic"])
     assert open_runner(open_executor(folder, 10, int8=False)).rounds == 1

@@ -67,6 +67,19 @@ def test_a_block_that_was_left_in_its_middle_is_not_for_who_repeats_less_of_it()
     assert shape(scheduler.schedule(0.0)) == {"same": 8, "other": 9, "all": 1}
 
 
+def test_who_goes_before_his_first_step_is_done_leaves_the_block_as_it_was() -> None:
+    scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(20))
+    scheduler.add(request("turn", prompt, max_tokens=5))
+    while not scheduler.idle:
+        advance(scheduler)
+    scheduler.add(request("stopped", (*prompt, *(7,) * 4, 8)))
+    step = scheduler.schedule(0.0)
+    scheduler.abort("stopped")
+    update(scheduler, step)
+    scheduler.add(request("next", (*prompt, *(7,) * 4, 9)))
+    assert shape(scheduler.schedule(0.0)) == {"next": 1}
+
+
 def test_nobody_finds_the_block_that_a_failed_one_left() -> None:
     scheduler, prompt = Scheduler(32, 4, 256, step_tokens=128), tuple(range(8))
     scheduler.add(request("fails", prompt))

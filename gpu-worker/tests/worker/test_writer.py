@@ -110,7 +110,18 @@ async def test_a_newer_attempt_ends_the_writing(live: FlakyLive) -> None:
     transcript.add("late", [1])
     writer.wake()
     with pytest.raises(Fenced):
-        await writer.run()
+        await asyncio.wait_for(writer.run(), 10)
+
+
+async def test_a_lease_that_is_lost_while_the_store_is_away_ends_the_writing(live: FlakyLive) -> None:
+    live.before = 1
+    transcript, answers = Transcript(1), iter((True, False))
+    writer = StreamWriter(Writes(live), ID, transcript, lambda: next(answers))
+    transcript.add("late", [1])
+    writer.wake()
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(writer.run(), 10)
+    assert await live.read(ID, None, timeout=0) == []
 
 
 async def test_without_a_lease_nothing_is_written(live: FlakyLive) -> None:
@@ -119,5 +130,5 @@ async def test_without_a_lease_nothing_is_written(live: FlakyLive) -> None:
     transcript.add("late", [1])
     writer.wake()
     with pytest.raises(Fenced):
-        await writer.run()
+        await asyncio.wait_for(writer.run(), 10)
     assert await live.read(ID, None, timeout=0) == []

@@ -23,10 +23,11 @@ class WatchedLive(MemoryLive):
     def __init__(self) -> None:
         super().__init__(SystemClock())
         self.together: list[list[str]] = []
-        self.away, self.back = "", asyncio.Event()
+        self.away, self.begun, self.back = "", asyncio.Event(), asyncio.Event()
 
     async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
         self.together.append(list(appends))
+        self.begun.set()
         if self.place(next(iter(appends))) == self.away:
             await self.back.wait()
         return await super().append_all(appends)
@@ -102,6 +103,50 @@ async def test_a_fault_of_the_store_ends_the_answers_that_meet_it() -> None:
     for writer in writers:
         with pytest.raises(RuntimeError):
             await asyncio.wait_for(writer.run(), 10)
+
+
+async def test_a_fault_that_one_meets_is_his_alone() -> None:
+    class Picky(MemoryLive):
+        async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
+            if "b" in appends:
+                raise RuntimeError("a fault")
+            return await super().append_all(appends)
+
+    live = Picky(SystemClock())
+    transcripts, writers = await opened(live, ["a", "b", "c"])
+    say(transcripts, writers, "first ")
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(writers[1].run(), 10)
+    assert [await text(live, name) for name in "ac"] == ["first ", "first "]
+
+
+async def test_a_writer_that_cannot_say_what_it_has_keeps_no_other_waiting() -> None:
+    def fails() -> bool:
+        raise RuntimeError("a fault")
+
+    live = WatchedLive()
+    transcripts, writers = await opened(live, ["a", "b"])
+    writers[0]._allowed = fails
+    say(transcripts, writers, "first ")
+    with pytest.raises(RuntimeError):
+        await asyncio.wait_for(writers[0].run(), 10)
+    assert await text(live, "b") == "first "
+
+
+async def test_what_becomes_of_a_delta_under_way_is_nothing_to_a_writer_that_has_ended() -> None:
+    """Whether it arrived or not: nothing more is begun."""
+    live = WatchedLive()
+    live.away = "a"
+    transcripts, writers = await opened(live, ["a"])
+    async with running(writers[0].run(), "writer"):
+        say(transcripts, writers, "first ")
+        await asyncio.wait_for(live.begun.wait(), 10)
+        say(transcripts, writers, "second")
+    live.back.set()
+    assert await text(live, "a") == "first "
+    for _ in range(5):  # turns of the loop in which it could begin another
+        await asyncio.sleep(0)
+    assert live.together == [["a"]]
 
 
 async def test_after_its_end_nothing_is_written() -> None:

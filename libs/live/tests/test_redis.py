@@ -79,7 +79,6 @@ async def test_a_thousand_readers_need_three_connections(server: RedisServer, op
 
 
 async def test_what_is_asked_in_one_turn_travels_together(server: RedisServer, open_live: Open) -> None:
-    """As the writers of all the streams do after an engine step."""
     async with open_live(server.url) as live, server.client() as client:
         await asyncio.gather(*(live.raise_fence(str(number), 1) for number in range(65)))
         await live.append("64", deltas(["a"]))  # now the server knows the script

@@ -11,7 +11,7 @@ import pytest
 
 from parley_kit.errors import BadInput, Unavailable
 from parley_live import Delta, End, Fenced, Rate
-from parley_live.redis import RedisLive
+from parley_live.redis import RedisLive, metrics
 from parley_live.redis.commands import LANES
 from parley_live.testing.harness import deltas, values
 from parley_live.testing.servers import PATIENCE, Open, Proxy, RedisServer, until_waiting
@@ -329,27 +329,30 @@ async def test_a_server_that_takes_no_writes(server: RedisServer, open_live: Ope
         await live.raise_fence("g", 1)
         before = (await client.config_get(setting[0]))[setting[0]]
         await client.config_set(*setting)
+        told = metrics.UNAVAILABLE.labels("append")._value.get()
         with pytest.raises(Unavailable, match="Redis"):
             await live.append("g", deltas(["a"]))
+        assert metrics.UNAVAILABLE.labels("append")._value.get() == told + 1
         await client.config_set(setting[0], before)
         await live.append("g", deltas(["a"]))
         assert values(await live.read("g", None, 1)) == deltas(["a"])
 
 
+@pytest.mark.parametrize("method", ["raise_fence", "append"])
 async def test_a_master_that_became_a_replica_is_left(
-    server: RedisServer, other_server: RedisServer, proxy: Proxy, open_live: Open
+    server: RedisServer, other_server: RedisServer, proxy: Proxy, open_live: Open, method: str
 ) -> None:
     """After a failover its name is that of another server, while the old one keeps its connections."""
     async with open_live(proxy.url) as live, server.client() as client:
         for _ in range(LANES):
-            await live.raise_fence("g", 1)
+            await live.raise_fence("m", 1)
         proxy.port = other_server.port
         await client.replicaof("127.0.0.1", str(other_server.port))
         for _ in range(LANES):
             with pytest.raises(Unavailable, match="read only"):
-                await live.raise_fence("g", 2)
+                await METHODS[method](live)
         for _ in range(LANES):
-            await live.raise_fence("g", 2)
+            await live.raise_fence("m", 2)
 
 
 async def test_who_asks_while_all_is_closed_is_told_so(proxy: Proxy, open_live: Open) -> None:

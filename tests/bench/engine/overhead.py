@@ -4,7 +4,7 @@
 
 An engine process as it serves, with a clock around the decoder's native call alone, and its client in this process on
 the same two cores. Counted are the steps that only decode, with so many sequences: from the end of one call to the
-begin of the next is overhead, which the rounds of a call share. The draws are in the call; sampler.py times them.
+begin of the next is overhead, which the rounds of a call share. The draws are in the call.
 Greedy, and sampled with temperature, top-k and top-p.
 """
 

@@ -41,6 +41,7 @@ class PagedCache:
         sequence.row = self._rows.pop()
         self.take_over(sequence)
         self._take_begun(sequence)
+        sequence.settled = sequence.computed
 
     def leave(self, sequence: Sequence, *, bar: bool = False) -> None:
         """Take row and blocks from a sequence; `bar`: nobody is to find what it held.

@@ -1,4 +1,4 @@
-"""The names of full blocks: equal names, equal tokens from the start of the sequence to the block's end."""
+"""The names of blocks: equal names, equal tokens from the start of the sequence to the block's last."""
 
 from __future__ import annotations
 

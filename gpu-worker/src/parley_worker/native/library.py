@@ -209,9 +209,12 @@ class Decoder(_Handle):
         """Compute a step and draw from its scores, round by round; see csrc/model.h.
 
         `draws`: those of a round after those of the round before, as `Sampler.draw` takes them. The tokens come in the
-        same order, as many rounds of them as there were. Raises as `execute` and `Sampler.draw` do.
+        same order, as many rounds of them as there were. Raises as `execute` and `Sampler.draw` do, before the step that
+        it is about.
         """
         tokens = _tokens(draws)
+        if len(tokens) != rounds.most * numbers[2]:
+            raise ValueError(f"{len(tokens)} draws for {rounds.most} rounds of {numbers[2]}")
         address, _ = numbers.buffer_info()
         outcome = self._generate(
             *(self.pointer, address, tables, scores, sampler.pointer, draws),
@@ -228,6 +231,6 @@ def _tokens(draws: bytes) -> array[int]:
 
 def _check(outcome: int, message: ctypes.Array[ctypes.c_char]) -> None:
     if outcome == _NO_MEMORY:
-        raise MemoryError("no memory for a step")
+        raise MemoryError("no memory for a step, or for its draws")
     if outcome:
         raise ValueError(message.value.decode())

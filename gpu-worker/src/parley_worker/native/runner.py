@@ -27,7 +27,7 @@ class NativeRunner:
         self.rounds = 1 if executor.config.needs_lengths else _ROUNDS
         self._executor, self._sampler = executor, sampler
         self._rounds = abi.Rounds(1, _SECONDS, -1 if commands is None else commands, 0, 0)
-        self._stop_ids = frozenset[int]()
+        self._stop_ids, self._stops = frozenset[int](), array("q")
 
     def launch(self, step: Step) -> Launched:
         """As `StepRunner.launch`; the step is computed when this returns."""

@@ -38,7 +38,7 @@ class Credit:
     """Bounds what drafts may lose, whatever the odds seemed to be.
 
     In rows: a drafted one costs 1, an accepted one brings the 1 / row_cost of the step that it saves. When all is lost,
-    drafts rest for 16, 32, ... 1,024 calls, and then get half of the first credit. So drafts that are never right take
+    drafts rest for 16, 32, ... 1,024 steps, and then get half of the first credit. So drafts that are never right take
     32 rows, and 16 more each time.
     """
 

@@ -121,8 +121,8 @@ class Planner:
         return drafts
 
     def _plan_rounds(self, decodes: list[Sequence]) -> int:
-        """How many tokens each of those that decode may draw before anybody is asked again; their blocks are theirs."""
-        if self._rounds == 1 or any(sequence.request.sampling.looks_back for sequence in decodes):
+        """How many tokens those that decode may draw in one step each; takes the blocks for them, preempts nobody."""
+        if self._rounds == 1 or any(sequence.request.sampling.is_stepwise for sequence in decodes):
             return 1
         rounds = min(self._rounds, *(sequence.limit - len(sequence.tokens) for sequence in decodes))
         while sum(self._cache.lacks(sequence, rounds) for sequence in decodes) > self._cache.pool.available:

@@ -42,9 +42,8 @@ class Sampling:
         return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0 or self.frequency_penalty != 0.0
 
     @property
-    def looks_back(self) -> bool:
-        """Whether a draw needs more than its scores and its index: the tokens before it, or the scores themselves kept
-        for log-probabilities."""
+    def is_stepwise(self) -> bool:
+        """Whether each draw needs a step of its own: it depends on the tokens before it, or its scores are told."""
         return self.has_penalties or self.logprobs is not None
 
 

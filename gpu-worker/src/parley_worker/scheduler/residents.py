@@ -37,9 +37,9 @@ class Residents:
             found, unheld = self._cache.match(head)
             if head.drawing or self._wanted(head) - found + unheld + reserved > self._cache.pool.available:
                 return
-            self.waiting.remove(head, len(head.tokens) - found * BLOCK_SIZE)
-            insort(self.running, head, key=_arrival)
             self._cache.enter(head)
+            self.waiting.remove(head, len(head.tokens) - head.computed)
+            insort(self.running, head, key=_arrival)
             reserved += self._wanted(head) - len(head.blocks)
 
     def make_room(self, sequence: Sequence) -> bool:

@@ -115,9 +115,9 @@ class Scheduler:
         that are over by now is dropped.
         """
         count = step.draw_count
-        rounds = len(drawn) // count if count else 1
+        done = len(drawn) // count if count else 1
         known = bool(self._flight) and self._flight[0] is step
-        if not known or not 0 < rounds <= step.rounds or len(drawn) != rounds * count:
+        if not known or not 0 < done <= step.rounds or len(drawn) != done * count:
             raise ValueError("not the draws of the step that is next")
         self._flight.popleft()
         outputs, self._expired = self._expired, []
@@ -125,11 +125,11 @@ class Scheduler:
         for segment in step.segments:
             end = begin + segment.draws
             if not segment.sequence.over:
-                made = self._settle(segment, drawn[begin::count] if rounds > 1 else drawn[begin:end], step.rounds)
+                made = self._settle(segment, drawn[begin::count] if done > 1 else drawn[begin:end], step.rounds)
                 accepted += len(made) - 1 if segment.drafts else 0
                 outputs += made
             begin = end
-        self.stats = self._count(step, rounds, accepted)
+        self.stats = self._count(step, done, accepted)
         return outputs
 
     def check_integrity(self) -> None:

@@ -29,13 +29,11 @@ class BlockModel:
 
     def run(self, step: Step, rounds: int = 1) -> list[Drawn | None]:
         """Compute a step, as an executor that looks ahead: its draws, round by round."""
-        batch, draws = (
-            replace(make_batch(step), blocks=step.tables[[s.sequence.row for s in step.segments]]),
-            step.draws,
-        )
+        batch, draws = make_batch(step), step.draws
         drawn = self._run(batch, draws)
+        tables = step.tables[[segment.sequence.row for segment in step.segments]]
         for ahead in range(1, rounds):
-            batch = replace(batch, tokens=np.array(self._latest), positions=batch.positions + 1)
+            batch = replace(batch, tokens=np.array(self._latest), positions=batch.positions + 1, blocks=tables)
             drawn += self._run(batch, [replace(draw, index=draw.index + ahead) for draw in draws])
         return drawn
 

@@ -5,8 +5,8 @@
 
 namespace parley {
 
-// The beginning of a thread's own share of a matrix. A thread asks for it line by line while it has nothing else to do:
-// memory would be idle then, while a product is as fast as memory gives its weights.
+// The beginning of a thread's own share of a matrix. A thread asks for it line by line while it has nothing else to do,
+// as memory would be idle then; a product takes as long as memory takes to give its weights.
 class Ahead {
  public:
   Ahead(const Matrix& matrix, int thread, int threads) noexcept;

@@ -37,7 +37,8 @@ void Model::execute(const int64_t* numbers, const Tables& tables, float* scores)
 int64_t Model::generate(int64_t* numbers, const Tables& tables, float* scores, Samplers& samplers, const Draw* draws,
                         const Rounds& rounds, int64_t* tokens) {
   const int64_t count = Step::draws(numbers);
-  if (rounds.most > 1 && !Step::repeats(numbers)) throw std::invalid_argument("a step of other rows than those that decode is not repeated");
+  if (rounds.most > 1 && !Step::repeats(numbers))
+    throw std::invalid_argument("a step of other rows than those that decode is not repeated");
   const auto began = Clock::now();
   for (int64_t done = 1;; ++done, draws += count, tokens += count) {
     execute(numbers, tables, scores);

@@ -27,10 +27,9 @@ WATCH_SECONDS = 1.0
 LEAVE_SECONDS = 2.0
 HEARTBEAT_MS = 800
 """Also how soon a member hears that another has come or gone."""
-FETCH_WAIT_MS = 500
-"""How long the broker keeps a question while there is nothing: what comes is told at once. Each question that ends with
-nothing costs the broker 2 ms and us 0.5. But partitions that were just assigned, or were left to wait with their
-records, are in the next question only."""
+FETCH_WAIT_MS = 200
+"""How long the broker keeps a question while there is nothing: what comes is told at once. But partitions that were
+just assigned, or whose records were left to wait, are in the next question only."""
 FETCH_BYTES = 64 * 1024
 """Of a partition at a time: a partition with a long queue does not keep the others waiting, and memory stays small."""
 METADATA_MS = 10_000

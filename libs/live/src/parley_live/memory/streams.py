@@ -84,7 +84,7 @@ class MemoryTokenStreams:
     async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
         failed: dict[str, Exception] = {}
         for generation_id, deltas in appends.items():
-            try:
+            try:  # by `append`, so that who extends this has one method to look after
                 await self.append(generation_id, deltas)
             except (Fenced, ParleyError) as error:
                 failed[generation_id] = error

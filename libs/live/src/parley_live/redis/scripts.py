@@ -77,8 +77,8 @@ APPEND = Script(
     "append",
     2,
     """
--- lifetime, then for each stream attempt and number of deltas, then for each delta began, offset, length, entry
--- -> for each stream -1: fenced; -2: a gap; an error; else how many were new
+-- lifetime, then for each stream: attempt, number of deltas, and of each delta began, offset, length, entry
+-- -> for each stream -1: fenced; -2: a gap; an error, if it is none; else how many were new
 local function append(stream, key, attempt, first, last)
   local state = redis.call('HMGET', key, 'attempt', 'born', 'count', 'ended', 'began', 'start', 'stop')
   if state[1] ~= attempt or state[4] or redis.call('XLEN', stream) ~= tonumber(state[3]) then return -1 end
@@ -107,9 +107,15 @@ end
 local outcomes, at = {}, 2
 for i = 1, #KEYS, 2 do
   local last = at + 1 + 4 * tonumber(ARGV[at + 1])
-  -- What is wrong with one stream is only its own.
   local well, outcome = pcall(append, KEYS[i], KEYS[i + 1], ARGV[at], at + 2, last)
-  outcomes[#outcomes + 1] = (well or type(outcome) == 'table') and outcome or {err = tostring(outcome)}
+  if not well then
+    local message = type(outcome) == 'table' and outcome.err or tostring(outcome)
+    -- A key that is no stream is a trouble of its own. All else is the server's, as to be a replica or out of memory:
+    -- an error for all, who may send again what was written.
+    if not string.find(message, 'WRONGTYPE', 1, true) then return redis.error_reply(message) end
+    outcome = {err = message}
+  end
+  outcomes[#outcomes + 1] = outcome
   at = last + 1
 end
 return outcomes

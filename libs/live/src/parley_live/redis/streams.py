@@ -15,7 +15,7 @@ from parley_live.redis.servers import Server, Servers
 from parley_live.redis.watches import Watch
 
 FENCED, GAP = -1, -2
-STATE = b":attempt"
+STATE = ":attempt"
 
 
 class RedisTokenStreams:
@@ -41,40 +41,44 @@ class RedisTokenStreams:
         return [entry.value for entry in codec.entries(reply) if isinstance(entry.value, Delta)]
 
     async def append(self, generation_id: str, deltas: Sequence[Delta]) -> None:
-        for error in (await self.append_all({generation_id: deltas})).values():
-            raise error
+        failed = await self.append_all({generation_id: deltas})
+        if failed:
+            raise failed[generation_id]
 
     async def append_all(self, appends: Mapping[str, Sequence[Delta]]) -> Mapping[str, Exception]:
         failed: dict[str, Exception] = {}
         batches: defaultdict[Server, Batch] = defaultdict(Batch)
         for generation_id, deltas in appends.items():
+            if not deltas:
+                continue
             try:
                 check_deltas(deltas)
                 stream = self._stream(generation_id)
             except BadInput as error:
                 failed[generation_id] = error
             else:
-                if deltas:
-                    batches[self._servers.of(generation_id)].add(generation_id, stream, deltas)
+                batches[self._servers.of(generation_id)].add(generation_id, stream, deltas)
         writing = [self._write(server, batch) for server, batch in batches.items()]
-        for outcome in [await writing[0]] if len(writing) == 1 else await asyncio.gather(*writing):
+        if len(writing) == 1:
+            return failed | await writing[0]
+        for outcome in await asyncio.gather(*writing):
             failed |= outcome
         return failed
 
     def place(self, generation_id: str) -> str:
         return self._servers.of(generation_id).name
 
-    async def _write(self, server: Server, batch: Batch) -> Mapping[str, Exception]:
+    async def _write(self, server: Server, batch: Batch) -> dict[str, Exception]:
         """Those that failed, and why."""
         try:
             arguments = (*batch.keys, self._lifetime, *batch.arguments)
-            outcomes = await server.commands.evaluate(scripts.APPEND, *arguments, times=len(batch.lengths))
+            outcomes = await server.commands.evaluate(scripts.APPEND, *arguments, times=len(batch.counts))
         except Unavailable as error:
-            return dict.fromkeys(batch.lengths, error)
+            return dict.fromkeys(batch.counts, error)
         metrics.APPENDED.inc(sum(new for new in outcomes if isinstance(new, int) and new > 0))
         judged = {
-            generation_id: _judge(server, length, new)
-            for (generation_id, length), new in zip(batch.lengths.items(), outcomes, strict=True)
+            generation_id: _judge(server, count, new)
+            for (generation_id, count), new in zip(batch.counts.items(), outcomes, strict=True)
         }
         return {generation_id: error for generation_id, error in judged.items() if error is not None}
 
@@ -128,7 +132,7 @@ class RedisTokenStreams:
     def _keys(self, generation_id: str) -> tuple[str, str]:
         """The braces put both into one slot."""
         stream = f"{self._prefix}gen:{{{generation_id}}}"
-        return stream, f"{stream}{STATE.decode()}"
+        return stream, f"{stream}{STATE}"
 
 
 class Batch:
@@ -137,11 +141,11 @@ class Batch:
     def __init__(self) -> None:
         self.keys: list[Argument] = []
         self.arguments: list[Argument] = []
-        self.lengths: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
 
     def add(self, generation_id: str, stream: bytes, deltas: Sequence[Delta]) -> None:
-        self.lengths[generation_id] = len(deltas)
-        self.keys += (stream, stream + STATE)
+        self.counts[generation_id] = len(deltas)
+        self.keys += (stream, stream + STATE.encode())
         self.arguments += (deltas[0].attempt, len(deltas))
         for delta in deltas:
             self.arguments += (delta.began, delta.offset, len(delta.text), codec.encode(delta))
