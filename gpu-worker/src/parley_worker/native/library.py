@@ -209,8 +209,8 @@ class Decoder(_Handle):
         """Compute a step and draw from its scores, round by round; see csrc/model.h.
 
         `draws`: those of a round after those of the round before, as `Sampler.draw` takes them. The tokens come in the
-        same order, as many rounds of them as there were. Raises as `execute` and `Sampler.draw` do, before the step that
-        it is about.
+        same order, as many rounds of them as there were. Raises as `execute` and `Sampler.draw` do, before the step
+        that it is about.
         """
         tokens = _tokens(draws)
         if len(tokens) != rounds.most * numbers[2]:
