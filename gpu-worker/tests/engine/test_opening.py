@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -106,29 +106,23 @@ def test_physical_cores_are_at_most_those_that_the_process_may_use() -> None:
     assert 1 <= count_physical_cores() <= len(os.sched_getaffinity(0))
 
 
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    ends = os.pipe()
-    yield ends
-    for end in ends:
-        os.close(end)
-
-
 def test_a_native_engine_decodes_in_rounds_until_it_is_wanted(
-    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, pipe: tuple[int, int]
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "_SECONDS", 1e4)
-    reads, writes = pipe
-    engine = open_engine(EngineConfig(checkpoint, threads=1, executor=ExecutorKind.NATIVE, speculation=False), reads)
+    config = EngineConfig(checkpoint, threads=1, executor=ExecutorKind.NATIVE, speculation=False)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        engine = open_engine(config, theirs.fileno())
 
-    def go_on() -> int:
-        step = engine.scheduler.schedule(0.0)
-        return len(engine.scheduler.update(step, engine.runner.launch(step).read()))
+        def go_on() -> int:
+            step = engine.scheduler.schedule(0.0)
+            return len(engine.scheduler.update(step, engine.runner.launch(step).read()))
 
-    engine.scheduler.add(request("a", (5, 6, 7), 40))
-    assert [go_on(), go_on()] == [1, 4]
-    os.write(writes, b"!")
-    assert go_on() == 1
+        engine.scheduler.add(request("a", (5, 6, 7), 40))
+        assert [go_on(), go_on()] == [1, 4]
+        ours.send(b"!")
+        assert go_on() == 1
 
 
 def test_the_engine_is_wanted_when_its_socket_can_be_read(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:

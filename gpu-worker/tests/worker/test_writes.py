@@ -137,16 +137,16 @@ async def test_what_becomes_of_a_delta_under_way_is_nothing_to_a_writer_that_has
     """Whether it arrived or not: nothing more is begun."""
     live = WatchedLive()
     live.away = "a"
-    transcripts, writers = await opened(live, ["a"])
+    transcripts, writers = await opened(live, ["a", "b"])
     async with running(writers[0].run(), "writer"):
-        say(transcripts, writers, "first ")
+        say(transcripts[:1], writers[:1], "first ")
         await asyncio.wait_for(live.begun.wait(), 10)
-        say(transcripts, writers, "second")
+        say(transcripts[:1], writers[:1], "second")
     live.back.set()
     assert await text(live, "a") == "first "
-    for _ in range(5):  # turns of the loop in which it could begin another
-        await asyncio.sleep(0)
-    assert live.together == [["a"]]
+    say(transcripts[1:], writers[1:], "later")  # than the other would begin again
+    assert await text(live, "b") == "later"
+    assert live.together == [["a"], ["b"]]
 
 
 async def test_after_its_end_nothing_is_written() -> None:
