@@ -133,8 +133,11 @@ async def test_a_writer_that_cannot_say_what_it_has_keeps_no_other_waiting() -> 
     assert await text(live, "b") == "first "
 
 
-async def test_what_becomes_of_a_delta_under_way_is_nothing_to_a_writer_that_has_ended() -> None:
+async def test_what_becomes_of_a_delta_under_way_is_nothing_to_a_writer_that_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Whether it arrived or not: nothing more is begun."""
+    monkeypatch.setattr("parley_worker.writer.COALESCE_SECONDS", 0.0)
     live = WatchedLive()
     live.away = "a"
     transcripts, writers = await opened(live, ["a", "b"])
